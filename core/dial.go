@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/xnode-p2p/xnode/core/peer"
+)
+
+// DialRecord is the story of one dial to a peer: every address that was
+// considered, and what became of it.
+type DialRecord struct {
+	Peer    peer.ID       `json:"peer"`
+	Started time.Time     `json:"started"`
+	Took    time.Duration `json:"took_ns"`
+	// Resolved are the names that were looked up, in order.
+	Resolved []DialResolution `json:"resolved,omitempty"`
+	// Attempts has one entry for each address, in the order of their ranks;
+	// skipped addresses come first.
+	Attempts []DialAttempt `json:"attempts"`
+}
+
+// DialResolution is the lookup of one DNS multiaddr.
+type DialResolution struct {
+	Addr  ma.Multiaddr   `json:"addr"`
+	Found []ma.Multiaddr `json:"found,omitempty"`
+	Took  time.Duration  `json:"took_ns"`
+	Err   error          `json:"-"`
+}
+
+// DialOutcome is what became of an address.
+type DialOutcome string
+
+// The outcomes of an address.
+const (
+	// DialSkipped: not tried; the attempt's Err says why.
+	DialSkipped DialOutcome = "skipped"
+	// DialFailed: tried without success.
+	DialFailed DialOutcome = "failed"
+	// DialConnected: the address that was chosen.
+	DialConnected DialOutcome = "connected"
+	// DialCancelled: its turn did not come, or it was given up, because
+	// another address connected or the dial ended.
+	DialCancelled DialOutcome = "cancelled"
+)
+
+// DialAttempt is one address of a dial.
+type DialAttempt struct {
+	Addr ma.Multiaddr `json:"addr"`
+	// Source says where the address is from, such as "given", "peerstore"
+	// or the name it was resolved from.
+	Source  string      `json:"source,omitempty"`
+	Outcome DialOutcome `json:"outcome"`
+	// Delay is how long after the dial's start its rank let it begin.
+	Delay time.Duration `json:"delay_ns"`
+	// Took is how long the attempt ran.
+	Took time.Duration `json:"took_ns"`
+	// Steps are the stages it went through: the transport, the security,
+	// the muxer. The last one is where it failed.
+	Steps []DialStep `json:"steps,omitempty"`
+	Err   error      `json:"-"`
+}
+
+// DialStep is one stage of an attempt.
+type DialStep struct {
+	// Name is "dial", "security", "muxer" or "limits".
+	Name string `json:"name"`
+	// Detail names what was used, such as "tcp" or "/noise".
+	Detail string        `json:"detail,omitempty"`
+	Took   time.Duration `json:"took_ns"`
+}
+
+// DialError is the error of a dial that did not lead to a connection.
+type DialError struct {
+	Record *DialRecord
+	// Cause is set where the dial ended for a reason of its own, such as the
+	// context's end, or never began.
+	Cause error
+}
+
+// Error implements error. It names the cause and every address.
+func (e *DialError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "dial %s", e.Record.Peer.Short())
+	if e.Cause != nil {
+		fmt.Fprintf(&b, ": %v", e.Cause)
+	}
+	for _, a := range e.Record.Attempts {
+		if a.Err != nil {
+			fmt.Fprintf(&b, "; %s %s: %v", a.Outcome, a.Addr, a.Err)
+		}
+	}
+	for _, r := range e.Record.Resolved {
+		if r.Err != nil {
+			fmt.Fprintf(&b, "; resolve %s: %v", r.Addr, r.Err)
+		}
+	}
+	return b.String()
+}
+
+// Unwrap lists the cause and the errors of the addresses.
+func (e *DialError) Unwrap() []error {
+	errs := []error{}
+	if e.Cause != nil {
+		errs = append(errs, e.Cause)
+	}
+	for _, a := range e.Record.Attempts {
+		if a.Err != nil {
+			errs = append(errs, a.Err)
+		}
+	}
+	for _, r := range e.Record.Resolved {
+		if r.Err != nil {
+			errs = append(errs, r.Err)
+		}
+	}
+	return errs
+}
+
+// DialTrace receives the record of a dial, whether it succeeds or fails.
+type DialTrace struct {
+	mu     sync.Mutex
+	record *DialRecord
+}
+
+// Set stores the record.
+func (t *DialTrace) Set(r *DialRecord) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.record = r
+}
+
+// Record returns the record, or nil if nothing was dialled.
+func (t *DialTrace) Record() *DialRecord {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.record
+}
+
+type dialTraceKey struct{}
+
+// TraceDial makes a dial with the returned context put its record into the trace.
+func TraceDial(ctx context.Context) (context.Context, *DialTrace) {
+	t := new(DialTrace)
+	return context.WithValue(ctx, dialTraceKey{}, t), t
+}
+
+// DialTraceOf returns the trace of a context from [TraceDial], or nil.
+func DialTraceOf(ctx context.Context) *DialTrace {
+	t, _ := ctx.Value(dialTraceKey{}).(*DialTrace)
+	return t
+}
+
+// ErrBackoff is the reason for skipping an address that failed lately.
+var ErrBackoff = errors.New("failed lately; waiting before the next try")

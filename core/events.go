@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package core
+
+import (
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/xnode-p2p/xnode/core/peer"
+)
+
+// The events a node emits. Those of one connection come in the order
+// [Connected], [Identified] or [IdentifyFailed], [Disconnected].
+
+// Connected is emitted when a connection has been added to the table.
+type Connected struct {
+	Conn Conn
+	// First is true if it is the only connection to its peer.
+	First bool
+}
+
+// Disconnected is emitted when a connection has been removed from the table.
+type Disconnected struct {
+	Conn Conn
+	// Last is true if no connection to its peer is left.
+	Last bool
+}
+
+// Identified is emitted when identify has ended well on a connection; what it
+// brought is in the peerstore by then.
+type Identified struct {
+	Conn Conn
+	// ObservedAddr is the local address as the peer sees it; nil if it did
+	// not say.
+	ObservedAddr ma.Multiaddr
+}
+
+// IdentifyFailed is emitted when a connection's identify has not ended well.
+type IdentifyFailed struct {
+	Conn Conn
+	Err  error
+}
+
+// PeerProtocolsChanged is emitted when a peer said that it speaks other
+// protocols than before.
+type PeerProtocolsChanged struct {
+	Peer           peer.ID
+	Added, Removed []string
+}
+
+// LocalAddrsChanged is emitted when the addresses told to peers have changed.
+type LocalAddrsChanged struct {
+	Addrs []ma.Multiaddr
+}
+
+// LocalProtocolsChanged is emitted when the served protocols have changed.
+type LocalProtocolsChanged struct {
+	Protocols []string
+}

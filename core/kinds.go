@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package core
+
+import (
+	"context"
+	"net"
+
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/xnode-p2p/xnode/core/peer"
+)
+
+// The kinds of module. Each is an interface, and each has one namespace, the
+// first part of its modules' IDs (registry.go). A value of any kind may also
+// be a [Service]: the host then starts and closes it with the node.
+
+// Transport carries connections over one sort of network address. Every
+// transport is either a [RawTransport] or a [MuxedTransport].
+type Transport interface {
+	// Match reports whether the transport dials and listens on addresses of
+	// this shape. It looks at the address alone. An address that ends in
+	// /p2p/ID is passed without that end.
+	Match(a ma.Multiaddr) bool
+}
+
+// RawTransport makes plain connections, which the swarm upgrades. It knows
+// nothing of keys, muxers or peers.
+type RawTransport interface {
+	Transport
+
+	// Dial connects to a. It ends with ctx.
+	Dial(ctx context.Context, a ma.Multiaddr) (manet.Conn, error)
+	// Listen binds a. The listener's Multiaddr is the bound address, with
+	// the real port. Accept on a closed listener returns an error that
+	// satisfies errors.Is(err, net.ErrClosed).
+	Listen(a ma.Multiaddr) (manet.Listener, error)
+}
+
+// MuxedTransport makes connections that are already secured and multiplexed,
+// such as QUIC's. It learns the node's identity when it is started as a
+// [Service].
+type MuxedTransport interface {
+	Transport
+
+	// Dial connects to a and proves that the other side is p; it fails with
+	// a [PeerMismatchError] otherwise.
+	Dial(ctx context.Context, a ma.Multiaddr, p peer.ID) (MuxedConn, error)
+	// Listen binds a, as in [RawTransport].
+	Listen(a ma.Multiaddr) (MuxedListener, error)
+}
+
+// MuxedListener accepts connections of a [MuxedTransport].
+type MuxedListener interface {
+	// Accept returns the next connection whose handshake has ended well.
+	Accept() (MuxedConn, error)
+	Close() error
+	Multiaddr() ma.Multiaddr
+}
+
+// MuxedConn is a connection that is secured and multiplexed: what an upgrade
+// makes of a raw one and a [MuxedTransport] brings.
+type MuxedConn interface {
+	Session
+
+	RemotePeer() peer.ID
+	RemotePublicKey() peer.PublicKey
+	LocalMultiaddr() ma.Multiaddr
+	RemoteMultiaddr() ma.Multiaddr
+}
+
+// Heir is a transport that can take over the listening socket of the instance
+// it replaces, so that a reload which changes the transport's configuration
+// never closes its port.
+type Heir interface {
+	// Inherit returns a listener of this instance on old's socket, which
+	// stays open; old is closed by its owner afterwards. It fails if old is
+	// not a listener of the same module.
+	Inherit(old manet.Listener) (manet.Listener, error)
+}
+
+// Handshake is what a [Security] needs to know to secure a connection.
+type Handshake struct {
+	// Identity signs for the local peer.
+	Identity Identity
+	// Initiator is true on the side that plays the initiator or client. It
+	// follows from the protocol, not from who dialled.
+	Initiator bool
+	// Expect is the peer that must be on the other side; empty means any.
+	Expect peer.ID
+	// Muxers are the local muxers' protocol IDs, in order of preference, to
+	// be agreed on within the handshake where the protocol can do that.
+	// Empty means: do not offer.
+	Muxers []string
+}
+
+// Security authenticates the two ends of a connection and encrypts it.
+type Security interface {
+	// Protocol is the ID negotiated for it with multistream-select.
+	Protocol() string
+	// Secure performs the handshake on conn. It ends with ctx, fails with a
+	// [PeerMismatchError] if the other side is not h.Expect, and leaves conn
+	// open when it fails: whoever made it closes it.
+	Secure(ctx context.Context, conn net.Conn, h Handshake) (SecureConn, error)
+}
+
+// SecureConn is a connection whose other end is known.
+type SecureConn interface {
+	net.Conn
+
+	RemotePeer() peer.ID
+	RemotePublicKey() peer.PublicKey
+	// Muxer is the muxer agreed on within the handshake; empty if none was.
+	Muxer() string
+}
+
+// Muxer lets many streams share one connection.
+type Muxer interface {
+	// Protocol is the ID negotiated for it with multistream-select.
+	Protocol() string
+	// Mux starts multiplexing conn, which it owns from then on. The memory
+	// that streams may buffer is taken from m.
+	Mux(conn net.Conn, initiator bool, m Memory) (Session, error)
+}
+
+// Session is a multiplexed connection.
+type Session interface {
+	// OpenStream opens a stream. It ends with ctx.
+	OpenStream(ctx context.Context) (MuxedStream, error)
+	// AcceptStream waits for the remote to open one. After the session has
+	// ended it returns an error satisfying errors.Is(err, net.ErrClosed).
+	AcceptStream() (MuxedStream, error)
+	// Close ends the session and the connection under it and resets all
+	// streams. It waits until nothing of the session runs.
+	Close() error
+	// CloseWithCode is Close with a reason for the remote, where the muxer
+	// can carry one.
+	CloseWithCode(ConnCode) error
+	// Done is closed once the session has ended, whoever ended it.
+	Done() <-chan struct{}
+}
+
+// Memory is a budget from which a connection takes what it buffers.
+type Memory interface {
+	// Reserve takes n bytes, or fails with a [LimitError]. Priority, 0 to
+	// 255, says how full the budget may be for it: 255 may use all of it.
+	Reserve(n int, priority uint8) error
+	// Release gives n bytes back.
+	Release(n int)
+}
+
+// Service is a module that runs: it registers handlers and starts goroutines
+// in Start and ends them in Close.
+type Service interface {
+	// Start registers and spawns. ctx bounds Start alone. When a reload
+	// replaces a module, the new instance starts before the old one closes.
+	Start(ctx context.Context, n Node) error
+	// Close returns when nothing of the service runs any more. It may be
+	// called without Start and more than once.
+	Close() error
+}
+
+// The kinds of service. They differ only in where the configuration names
+// them and in the order in which they start: NAT, Routing, PubSub,
+// Discoverer, Protocol.
+type (
+	// NAT helps the node to be reached: relays, port mappings, hole punching.
+	NAT interface{ Service }
+	// Routing finds peers and content.
+	Routing interface{ Service }
+	// PubSub carries messages on topics.
+	PubSub interface{ Service }
+	// Discoverer finds peers to connect to.
+	Discoverer interface{ Service }
+	// Protocol is an application protocol.
+	Protocol interface{ Service }
+)
+
+// KeySource is where the node's private key comes from.
+type KeySource interface {
+	// PrivateKey returns the key, making and keeping a new one if the source
+	// is able to and has none. Every call returns the same key.
+	PrivateKey() (peer.PrivateKey, error)
+}

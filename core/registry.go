@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package core
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// A kind is one interface and the namespace of the modules that implement it.
+type kind struct {
+	namespace string
+	iface     reflect.Type
+	// oneOf lists interfaces of which a module must also implement one.
+	oneOf []reflect.Type
+}
+
+// kinds is filled by [DefineKind] while the program's packages initialise and
+// does not change after that.
+var kinds []kind
+
+func init() {
+	DefineKind[Transport]("xnode.transport", reflect.TypeFor[RawTransport](), reflect.TypeFor[MuxedTransport]())
+	DefineKind[Security]("xnode.security")
+	DefineKind[Muxer]("xnode.muxer")
+	DefineKind[KeySource]("xnode.identity")
+	DefineKind[NAT]("xnode.nat")
+	DefineKind[Routing]("xnode.routing")
+	DefineKind[PubSub]("xnode.pubsub")
+	DefineKind[Discoverer]("xnode.discovery")
+	DefineKind[Protocol]("xnode.protocol")
+}
+
+// DefineKind makes the interface T the kind of all modules in a namespace, so
+// that a module can have guests of its own: a field of type Map[T] or List[T]
+// then loads from that namespace. If oneOf is given, a module must implement
+// one of those interfaces too. Call it from init; it panics if T or the
+// namespace has been defined before.
+func DefineKind[T any](namespace string, oneOf ...reflect.Type) {
+	t := reflect.TypeFor[T]()
+	if t.Kind() != reflect.Interface {
+		panic(fmt.Sprintf("core: %v is no interface and cannot be a kind of module", t))
+	}
+	for _, k := range kinds {
+		if k.iface == t || k.namespace == namespace {
+			panic(fmt.Sprintf("core: kind %v in namespace %s: %v in namespace %s exists", t, namespace, k.iface, k.namespace))
+		}
+	}
+	kinds = append(kinds, kind{namespace, t, oneOf})
+}
+
+// Register adds a module to the registry. Call it from init. It panics if the
+// module's ID is in no known namespace, is taken, or if the module is not what
+// its namespace wants.
+func Register(m caddy.Module) {
+	info := m.CaddyModule()
+	k, ok := kindOf(info.ID.Namespace())
+	if !ok {
+		panic(fmt.Sprintf("core: module %s (%T): there is no kind of module in namespace %q", info.ID, m, info.ID.Namespace()))
+	}
+	if info.New == nil {
+		panic(fmt.Sprintf("core: module %s (%T) has no constructor New", info.ID, m))
+	}
+	t := reflect.TypeOf(info.New())
+	if t.Kind() != reflect.Pointer {
+		panic(fmt.Sprintf("core: module %s: New returns %v, want a pointer", info.ID, t))
+	}
+	if !t.Implements(k.iface) {
+		panic(fmt.Sprintf("core: module %s: %v does not implement %v", info.ID, t, k.iface))
+	}
+	if len(k.oneOf) > 0 && !implementsOne(t, k.oneOf) {
+		panic(fmt.Sprintf("core: module %s: %v implements none of %v", info.ID, t, k.oneOf))
+	}
+	caddy.RegisterModule(m)
+}
+
+func implementsOne(t reflect.Type, ifaces []reflect.Type) bool {
+	for _, i := range ifaces {
+		if t.Implements(i) {
+			return true
+		}
+	}
+	return false
+}
+
+func kindOf(namespace string) (kind, bool) {
+	for _, k := range kinds {
+		if k.namespace == namespace {
+			return k, true
+		}
+	}
+	return kind{}, false
+}
+
+// Namespace returns the namespace of kind T; it is empty if T is no kind.
+func Namespace[T any]() string {
+	t := reflect.TypeFor[T]()
+	for _, k := range kinds {
+		if k.iface == t {
+			return k.namespace
+		}
+	}
+	return ""
+}
+
+// Namespaces lists the namespaces of all kinds.
+func Namespaces() []string {
+	list := make([]string, 0, len(kinds))
+	for _, k := range kinds {
+		list = append(list, k.namespace)
+	}
+	return list
+}
