@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+// Package noise secures connections with the Noise protocol,
+// https://github.com/libp2p/specs/blob/master/noise/README.md.
+//
+//	{"security": [{"module": "noise"}]}
+//
+// It speaks Noise_XX_25519_ChaChaPoly_SHA256 and agrees on the muxer within the
+// handshake if both sides can,
+// https://github.com/libp2p/specs/blob/master/connections/inlined-muxer-negotiation.md.
+// Transports that need a prologue or certificate hashes in the handshake call
+// [Noise.Handshake]. There are no Noise pipes, and no keys that outlive the process.
+package noise
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/xnode-p2p/xnode/core"
+)
+
+func init() { core.Register(new(Noise)) }
+
+// protocol is what multistream-select calls Noise.
+const protocol = "/noise"
+
+// Noise is the module. It has no settings. The zero value is ready for use; one
+// value may secure any number of connections at once. It must not be copied.
+type Noise struct {
+	statics  statics
+	verified verified
+	buffers  buffers
+}
+
+// CaddyModule implements [caddy.Module].
+func (*Noise) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "xnode.security.noise",
+		New: func() caddy.Module { return new(Noise) },
+	}
+}
+
+// Protocol implements [core.Security].
+func (*Noise) Protocol() string { return protocol }
+
+// Secure implements [core.Security].
+func (n *Noise) Secure(ctx context.Context, conn net.Conn, h core.Handshake) (core.SecureConn, error) {
+	c, err := n.Handshake(ctx, conn, h, Options{})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Options are what a transport may add to a handshake. The zero value is a
+// plain Noise handshake.
+type Options struct {
+	// Prologue must be the same on both sides, or the handshake fails.
+	Prologue []byte
+	// CertHashes are multihashes of TLS certificates to tell the remote, for
+	// WebTransport. At most 32 of at most 128 bytes each.
+	CertHashes [][]byte
+}
+
+// Handshake is Secure with options. It returns once the local side is done and
+// sure of the remote's identity. What it has read beyond the handshake's last
+// message is kept for the first Read of the returned connection.
+func (n *Noise) Handshake(ctx context.Context, conn net.Conn, h core.Handshake, o Options) (*Conn, error) {
+	var c *Conn
+	err := within(ctx, conn, func() (err error) {
+		c, err = n.handshake(conn, h, o)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("noise: %w", err)
+	}
+	return c, nil
+}
+
+// within runs f, whose reads and writes on conn fail once ctx is done. The
+// deadlines of conn are cleared if ctx ended, and else untouched.
+func within(ctx context.Context, conn net.Conn, f func() error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	cut := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(cut)
+		_ = conn.SetDeadline(time.Unix(1, 0)) // a conn without deadlines cannot be interrupted
+	})
+	err := f()
+	if stop() {
+		return err
+	}
+	<-cut
+	if reset := conn.SetDeadline(time.Time{}); err == nil && reset != nil {
+		return fmt.Errorf("clear the deadline: %w", reset)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+	}
+	return nil
+}
+
+var (
+	_ caddy.Module  = (*Noise)(nil)
+	_ core.Security = (*Noise)(nil)
+)
