@@ -58,11 +58,15 @@ func (k *ecdsaPublic) Verify(data, sig []byte) bool {
 	return ecdsa.VerifyASN1(k.key, hash[:], sig)
 }
 
-// ecdsaPrivate is a scalar of one of the NIST curves.
-type ecdsaPrivate struct {
-	secret
+// ecdsaSecret is an ECDSA private key in both its forms.
+type ecdsaSecret struct {
 	der []byte // SEC1
 	key *ecdsa.PrivateKey
+}
+
+// ecdsaPrivate is a scalar of one of the NIST curves.
+type ecdsaPrivate struct {
+	secret[ecdsaSecret]
 	pub *ecdsaPublic
 }
 
@@ -75,7 +79,7 @@ func newECDSAPrivate(key *ecdsa.PrivateKey) (*ecdsaPrivate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidKey, err)
 	}
-	return &ecdsaPrivate{secret: secret{ECDSA}, der: der, key: key, pub: pub}, nil
+	return &ecdsaPrivate{secret: newSecret(ECDSA, ecdsaSecret{der, key}), pub: pub}, nil
 }
 
 func generateECDSA(r io.Reader) (PrivateKey, error) {
@@ -139,12 +143,12 @@ func namedCurve(oid asn1.ObjectIdentifier) elliptic.Curve {
 	return nil
 }
 
-func (k *ecdsaPrivate) Raw() []byte       { return bytes.Clone(k.der) }
+func (k *ecdsaPrivate) Raw() []byte       { return bytes.Clone(k.key().der) }
 func (k *ecdsaPrivate) Public() PublicKey { return k.pub }
 
 func (k *ecdsaPrivate) Sign(data []byte) ([]byte, error) {
 	hash := sha256.Sum256(data)
-	sig, err := ecdsa.SignASN1(rand.Reader, k.key, hash[:])
+	sig, err := ecdsa.SignASN1(rand.Reader, k.key().key, hash[:])
 	if err != nil {
 		return nil, fmt.Errorf("ECDSA signature: %w", err)
 	}

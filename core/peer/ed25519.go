@@ -17,15 +17,33 @@ func parseEd25519Public(data []byte) (PublicKey, error) {
 		return nil, fmt.Errorf("%d bytes, want %d: %w", len(data), ed25519.PublicKeySize, ErrInvalidKey)
 	}
 	k := &ed25519Public{key: [ed25519.PublicKeySize]byte(data)}
+	if !k.canonical() {
+		return nil, fmt.Errorf("coordinate out of range: %w", ErrInvalidKey)
+	}
 	if k.smallOrder() {
 		return nil, fmt.Errorf("point of small order: %w", ErrInvalidKey)
 	}
 	return k, nil
 }
 
-// smallOrder tells whether the key is one of the points whose order divides 8,
-// in any encoding. Signatures that such a key accepts can be made without a
-// private key. The zero key is among them.
+// canonical tells whether the y coordinate is below the prime 2^255 - 19, as
+// RFC 8032 demands and package ed25519 does not. The other encodings would give
+// one key two peer IDs.
+func (k *ed25519Public) canonical() bool {
+	if k.key[0] < 0xed || k.key[31]&0x7f != 0x7f {
+		return true
+	}
+	for _, c := range k.key[1:31] {
+		if c != 0xff {
+			return true
+		}
+	}
+	return false
+}
+
+// smallOrder tells whether the key is one of the points whose order divides 8.
+// Signatures that such a key accepts can be made without a private key. The zero
+// key is among them.
 func (k *ed25519Public) smallOrder() bool {
 	y := k.key
 	y[31] &= 0x7f // the sign of x
@@ -33,8 +51,6 @@ func (k *ed25519Public) smallOrder() bool {
 	case [32]byte{}, // y = 0
 		[32]byte{0x01}, // y = 1
 		[32]byte{0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}, // y = -1
-		[32]byte{0xed, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}, // y = p, that is 0
-		[32]byte{0xee, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}, // y = p + 1
 		// The two values of y of the points of order 8.
 		[32]byte{0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05},
 		[32]byte{0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a}:
@@ -53,8 +69,7 @@ func (k *ed25519Public) Verify(data, sig []byte) bool {
 
 // ed25519Private is an Ed25519 private key: seed and public key.
 type ed25519Private struct {
-	secret
-	key ed25519.PrivateKey
+	secret[ed25519.PrivateKey]
 	pub *ed25519Public
 }
 
@@ -62,8 +77,7 @@ type ed25519Private struct {
 func Ed25519FromSeed(seed [32]byte) PrivateKey {
 	key := ed25519.NewKeyFromSeed(seed[:])
 	return &ed25519Private{
-		secret: secret{Ed25519},
-		key:    key,
+		secret: newSecret(Ed25519, key),
 		pub:    &ed25519Public{key: [ed25519.PublicKeySize]byte(key[ed25519.SeedSize:])},
 	}
 }
@@ -83,15 +97,15 @@ func parseEd25519Private(data []byte) (PrivateKey, error) {
 		return nil, fmt.Errorf("all zero: %w", ErrInvalidKey)
 	}
 	key := Ed25519FromSeed([32]byte(data[:32])).(*ed25519Private)
-	if subtle.ConstantTimeCompare(key.key, data[:size]) != 1 {
+	if subtle.ConstantTimeCompare(key.key(), data[:size]) != 1 {
 		return nil, fmt.Errorf("the public key belongs to another secret: %w", ErrInvalidKey)
 	}
 	return key, nil
 }
 
-func (k *ed25519Private) Raw() []byte       { return bytes.Clone(k.key) }
+func (k *ed25519Private) Raw() []byte       { return bytes.Clone(k.key()) }
 func (k *ed25519Private) Public() PublicKey { return k.pub }
 
 func (k *ed25519Private) Sign(data []byte) ([]byte, error) {
-	return ed25519.Sign(k.key, data), nil
+	return ed25519.Sign(k.key(), data), nil
 }

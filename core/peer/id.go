@@ -17,6 +17,9 @@ const (
 	// is, in bytes. Longer ones are hashed.
 	maxInlined = 42
 
+	// maxID bounds an ID, in bytes.
+	maxID = 2 + maxInlined
+
 	// maxBase58 and maxText bound the text forms of an ID, in bytes. The
 	// longest CID, written in base 2, takes 369.
 	maxBase58 = 64
@@ -45,7 +48,10 @@ var (
 // ID names a peer: it is the multihash of the peer's public key, as raw bytes.
 // IDs compare with == and serve as map keys. The zero ID names nobody.
 //
-// An ID from a peer is made by [FromBytes] or [Decode], never by conversion.
+// An ID from a peer is made by [FromBytes] or [Decode], never by conversion. IDs
+// print and encode as text, with one exception: package encoding/json writes
+// the raw bytes of map keys that are strings underneath, so maps in documents
+// are keyed by [ID.String].
 type ID string
 
 // FromPublicKey returns the ID of the holder of k: the encoded key itself if it
@@ -61,7 +67,7 @@ func FromPublicKey(k PublicKey) ID {
 
 // multihash puts the prefix of a multihash before a digest of less than 128 bytes.
 func multihash(code byte, digest []byte) ID {
-	b := make([]byte, 0, 2+maxInlined)
+	b := make([]byte, 0, maxID)
 	b = append(b, code, byte(len(digest)))
 	return ID(append(b, digest...))
 }
@@ -69,7 +75,7 @@ func multihash(code byte, digest []byte) ID {
 // FromBytes returns the ID with the given multihash. What is neither SHA-256
 // nor an identity multihash of at most 42 bytes is [ErrInvalidID].
 func FromBytes(b []byte) (ID, error) {
-	if len(b) > 2+maxInlined {
+	if len(b) > maxID {
 		return "", fmt.Errorf("%d bytes: %w", len(b), ErrInvalidID)
 	}
 	id := ID(b)
@@ -143,8 +149,8 @@ func (id ID) Validate() error {
 func (id ID) Bytes() []byte { return []byte(id) }
 
 // String returns the ID in base58, the form that everyone reads. The zero ID is
-// the empty string.
-func (id ID) String() string { return base58.Encode([]byte(id)) }
+// the empty string. Bytes beyond those of the longest valid ID do not appear.
+func (id ID) String() string { return base58.Encode([]byte(id[:min(len(id), maxID)])) }
 
 // CID returns the ID as a CIDv1 in base 36 ("k51q…", "k2k4…"), the form that
 // fits into a DNS label. The zero ID is the empty string.
@@ -152,7 +158,8 @@ func (id ID) CID() string {
 	if id == "" {
 		return ""
 	}
-	text, err := multibase.Encode(multibase.Base36, append([]byte{cidVersion1, codecLibp2p}, id...))
+	cid := append([]byte{cidVersion1, codecLibp2p}, id[:min(len(id), maxID)]...)
+	text, err := multibase.Encode(multibase.Base36, cid)
 	if err != nil {
 		return "" // only for a base the library does not have
 	}

@@ -81,8 +81,7 @@ func (k *rsaPublic) Verify(data, sig []byte) bool {
 
 // rsaPrivate is an RSA key with its two primes.
 type rsaPrivate struct {
-	secret
-	key *rsa.PrivateKey
+	secret[*rsa.PrivateKey]
 	pub *rsaPublic
 }
 
@@ -91,7 +90,7 @@ func newRSAPrivate(key *rsa.PrivateKey) (*rsaPrivate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rsaPrivate{secret: secret{RSA}, key: key, pub: pub}, nil
+	return &rsaPrivate{secret: newSecret(RSA, key), pub: pub}, nil
 }
 
 func generateRSA(r io.Reader) (PrivateKey, error) {
@@ -113,12 +112,12 @@ func parseRSAPrivate(data []byte) (PrivateKey, error) {
 	return newRSAPrivate(key)
 }
 
-func (k *rsaPrivate) Raw() []byte       { return x509.MarshalPKCS1PrivateKey(k.key) }
+func (k *rsaPrivate) Raw() []byte       { return x509.MarshalPKCS1PrivateKey(k.key()) }
 func (k *rsaPrivate) Public() PublicKey { return k.pub }
 
 func (k *rsaPrivate) Sign(data []byte) ([]byte, error) {
 	hash := sha256.Sum256(data)
-	sig, err := rsa.SignPKCS1v15(nil, k.key, crypto.SHA256, hash[:])
+	sig, err := rsa.SignPKCS1v15(nil, k.key(), crypto.SHA256, hash[:])
 	if err != nil {
 		return nil, fmt.Errorf("RSA signature: %w", err)
 	}

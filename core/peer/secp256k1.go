@@ -56,16 +56,14 @@ func (k *secp256k1Public) Verify(data, sig []byte) bool {
 
 // secp256k1Private is a scalar of Bitcoin's curve.
 type secp256k1Private struct {
-	secret
-	key *secp256k1.PrivateKey
+	secret[*secp256k1.PrivateKey]
 	pub *secp256k1Public
 }
 
 func newSecp256k1Private(scalar *secp256k1.ModNScalar) *secp256k1Private {
 	key := secp256k1.NewPrivateKey(scalar)
 	return &secp256k1Private{
-		secret: secret{Secp256k1},
-		key:    key,
+		secret: newSecret(Secp256k1, key),
 		pub:    newSecp256k1Public(key.PubKey()),
 	}
 }
@@ -89,10 +87,10 @@ func parseSecp256k1Private(data []byte) (PrivateKey, error) {
 	return newSecp256k1Private(&scalar), nil
 }
 
-func (k *secp256k1Private) Raw() []byte       { return k.key.Serialize() }
+func (k *secp256k1Private) Raw() []byte       { return k.key().Serialize() }
 func (k *secp256k1Private) Public() PublicKey { return k.pub }
 
 func (k *secp256k1Private) Sign(data []byte) ([]byte, error) {
 	hash := sha256.Sum256(data)
-	return ecdsa.Sign(k.key, hash[:]).Serialize(), nil
+	return ecdsa.Sign(k.key(), hash[:]).Serialize(), nil
 }
