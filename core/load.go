@@ -117,3 +117,12 @@ func load[T any](l Loader, name string, config json.RawMessage) (T, error) {
 	}
 	return module, nil
 }
+
+// ModuleNamespace is the namespace of the modules in the section.
+func (Map[T]) ModuleNamespace() string { return Namespace[T]() }
+
+// ModuleNamespace is the namespace of the modules in the section.
+func (List[T]) ModuleNamespace() string { return Namespace[T]() }
+
+// ModuleNamespace is the namespace of the module.
+func (One[T]) ModuleNamespace() string { return Namespace[T]() }

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package document
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// suggest proposes the known name that is nearest to an unknown one, or lists
+// them all.
+func suggest(name string, known []string, label string) string {
+	best, distance := "", len(name)/2+1
+	for _, k := range known {
+		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < distance {
+			best, distance = k, d
+		}
+	}
+	switch {
+	case best != "":
+		return fmt.Sprintf("did you mean %q?", best)
+	case len(known) == 0:
+		return "remove it"
+	}
+	return label + ": " + strings.Join(known, ", ")
+}
+
+// editDistance counts the insertions, deletions and replacements that make b of a.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		left, diagonal := i+1, i
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, left, row[j+1])
+			}
+			diagonal, left, row[j] = row[j+1], cost, left
+		}
+		row[len(b)] = left
+	}
+	return row[len(b)]
+}
+
+// names lists the modules of a namespace, or the apps.
+func names(namespace string) []string {
+	var list []string
+	for _, m := range caddy.GetModules(namespace) {
+		list = append(list, m.ID.Name())
+	}
+	slices.Sort(list)
+	return list
+}
+
+// example is the name of a module of a namespace.
+func example(namespace string) string {
+	if list := names(namespace); len(list) > 0 {
+		return list[0]
+	}
+	return "NAME"
+}
+
+// describe says what a value is.
+func describe(v *value) string {
+	switch k := v.kind.(type) {
+	case json.Delim:
+		if k == '{' {
+			return "an object"
+		}
+		return "a list"
+	case string:
+		return fmt.Sprintf("the string %.40q", k)
+	case json.Number:
+		return "the number " + k.String()
+	case bool:
+		return fmt.Sprint(k)
+	}
+	return "null"
+}
+
+// typeName says what JSON a type wants.
+func typeName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return "a whole number"
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return "a whole number, not negative"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Map, reflect.Struct:
+		return "an object"
+	}
+	return "a string"
+}
+
+// splitRemedy takes the remedy off an error text: what follows the last
+// semicolon, or the colon before a "write …".
+func splitRemedy(text string) (problem, remedy string) {
+	if p, r, ok := strings.Cut(text, ": write "); ok {
+		return p, "write " + r
+	}
+	if i := strings.LastIndex(text, "; "); i > 0 {
+		return text[:i], text[i+2:]
+	}
+	return text, ""
+}
