@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"runtime"
+	"runtime/debug"
+)
+
+// memory is the answer to a gc line, in bytes but for the goroutines.
+type memory struct {
+	HeapInuse  uint64 `json:"heap_inuse"`
+	HeapAlloc  uint64 `json:"heap_alloc"`
+	StackInuse uint64 `json:"stack_inuse"`
+	Goroutines int    `json:"goroutines"`
+}
+
+// serve returns when stdin closes or ctx ends, and answers gc lines until then. When ctx ends first
+// its reader stays blocked on stdin: nothing but the end of the process takes it away from there.
+func (in *invocation) serve(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		for scan := bufio.NewScanner(in.stdin); scan.Scan(); {
+			if scan.Text() == "gc" {
+				in.out.emit(collect())
+			}
+		}
+	}()
+	<-ctx.Done()
+}
+
+// collect gives back to the system all that is not used and says what is left.
+func collect() memory {
+	runtime.GC()
+	debug.FreeOSMemory() // a second collection: what pools held in reserve goes too
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return memory{HeapInuse: s.HeapInuse, HeapAlloc: s.HeapAlloc, StackInuse: s.StackInuse, Goroutines: runtime.NumGoroutine()}
+}
