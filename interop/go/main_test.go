@@ -137,7 +137,7 @@ func TestListenTellsOfConnectionsAndMemory(t *testing.T) {
 	}
 	exit := make(chan int, 1)
 	s.wg.Go(func() {
-		exit <- run(t.Context(), []string{"handshakes", s.addr, "--count", "1"}, strings.NewReader(""), io.Discard, t.Output())
+		exit <- run(t.Context(), []string{"ping", s.addr, "--count", "1"}, strings.NewReader(""), io.Discard, t.Output())
 	})
 	var up connected
 	if s.next(t, &up); up.Event != "peer:connect" || up.Peer == "" || up.Security != "tls" || up.Limited {
@@ -148,7 +148,7 @@ func TestListenTellsOfConnectionsAndMemory(t *testing.T) {
 		t.Errorf("event %+v after %+v", down, up)
 	}
 	if status := <-exit; status != exitDone {
-		t.Errorf("handshakes: exit status %d", status)
+		t.Errorf("ping: exit status %d", status)
 	}
 }
 
