@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package limits
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/peer"
+)
+
+// Limits is the budget of one node.
+type Limits struct {
+	now func() time.Time
+
+	// mu guards everything below and the fields of all scopes. It is held
+	// for some tens of nanoseconds at a time.
+	mu      sync.Mutex
+	config  Config
+	trusted []netip.Prefix
+	memory  int64
+	// conns and streams are counts by direction.
+	conns      counts
+	streams    counts
+	handshakes int
+	// peers and protocols have entries for what is open only, so they are
+	// bounded by the connections and the streams.
+	peers     map[peer.ID]*peerScope
+	protocols map[protocolKey]int
+	sources   map[netip.Prefix]*source // bounded as maxSources says
+	refused   map[string]uint64        // by key; one entry each key of the configuration
+}
+
+// counts are numbers of inbound and outbound things.
+type counts struct{ in, out int }
+
+func (c *counts) of(dir core.Direction) *int {
+	if dir == core.Inbound {
+		return &c.in
+	}
+	return &c.out
+}
+
+func (c *counts) total() int { return c.in + c.out }
+
+// protocolKey names the streams of one protocol in one direction.
+type protocolKey struct {
+	id  string
+	dir core.Direction
+}
+
+// peerScope is what one connected peer has.
+type peerScope struct {
+	id      peer.ID
+	conns   int
+	streams counts
+	memory  int64
+	// protocols has entries for open streams only.
+	protocols map[protocolKey]int
+}
+
+// New returns an empty budget. The configuration must be provisioned and
+// valid. The rate of connections is measured with now.
+func New(c Config, now func() time.Time) *Limits {
+	l := &Limits{
+		now:       now,
+		peers:     make(map[peer.ID]*peerScope),
+		protocols: make(map[protocolKey]int),
+		sources:   make(map[netip.Prefix]*source),
+		refused:   make(map[string]uint64),
+	}
+	l.Update(c)
+	return l
+}
+
+// Update changes the limits. Everything that is counted stays counted; where
+// there is now too much, nothing more is let in until there is less.
+func (l *Limits) Update(c Config) {
+	trusted := c.trustedRanges()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.config, l.trusted = c, trusted
+}
+
+// OpenConn counts a connection to or from an address, before its handshake.
+// Done must be called on what it returns.
+func (l *Limits) OpenConn(dir core.Direction, remote ma.Multiaddr) (*Conn, error) {
+	now := l.now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conns.total() >= l.config.Connections {
+		return nil, l.refuse("system", "connections", l.config.Connections, "connections")
+	}
+	c := &Conn{limits: l, dir: dir}
+	if dir == core.Inbound {
+		if err := l.admit(c, remote, now); err != nil {
+			return nil, err
+		}
+		c.handshaking = true
+		l.handshakes++
+	}
+	*l.conns.of(dir)++
+	return c, nil
+}
+
+// admit checks what binds inbound connections alone, and counts c with the
+// subnets it is from.
+func (l *Limits) admit(c *Conn, remote ma.Multiaddr, now time.Time) error {
+	if l.conns.in >= l.config.InboundConnections {
+		return l.refuse("system", "inbound connections", l.config.InboundConnections, "inbound_connections")
+	}
+	if l.handshakes >= l.config.Handshakes {
+		return l.refuse("system", "inbound handshakes", l.config.Handshakes, "handshakes")
+	}
+	l.forgetSources(now)
+	origins := l.originsOf(remote)
+	for _, o := range origins {
+		if o.factor > 0 {
+			if err := l.checkSource(o, now); err != nil {
+				return err
+			}
+		}
+	}
+	for i, o := range origins {
+		if o.factor > 0 {
+			c.sources[i] = l.enterSource(o, now)
+		}
+	}
+	return nil
+}
+
+// refuse makes the error of a limit and counts it.
+func (l *Limits) refuse(scope, resource string, limit int, key string) error {
+	return l.refuseKnob(scope, resource, int64(limit), key, "limits."+key)
+}
+
+func (l *Limits) refuseKnob(scope, resource string, limit int64, key, knob string) error {
+	l.refused[key]++
+	return &core.LimitError{Scope: scope, Resource: resource, Limit: limit, Knob: knob}
+}
