@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package host
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap/exp/zapslog"
+
+	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/peer"
+)
+
+func init() { caddy.RegisterModule(new(App)) }
+
+// hosts holds the running hosts by their peer IDs. A host belongs to its
+// identity, not to a configuration: the next configuration with the same
+// identity takes it over, with its connections.
+var hosts = caddy.NewUsagePool()
+
+// App is a node as an app of a Caddy configuration, with the ID xnode.
+type App struct {
+	Config
+
+	loader *loader
+	key    core.KeySource
+	plan   *Plan
+	ctx    caddy.Context
+
+	peer  peer.ID
+	host  *Host
+	lease *Lease
+}
+
+// CaddyModule implements [caddy.Module].
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "xnode", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision implements [caddy.Provisioner]. It loads all modules, or finds
+// them running with the same configuration. Nothing is started.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.setDefaults()
+	a.ctx = ctx
+	a.loader = newLoader(ctx, string(a.Identity))
+	key, err := a.Identity.Load(a.loader)
+	if err != nil {
+		return fmt.Errorf("identity: %w", err)
+	}
+	a.key = key.Module
+	a.plan, err = a.Config.plan(a.loader)
+	return err
+}
+
+// Start implements [caddy.App]. It takes over the running host of the same
+// identity, or makes one, and has it run this configuration.
+func (a *App) Start() error {
+	key, err := a.key.PrivateKey()
+	if err != nil {
+		return fmt.Errorf("identity: %w", err)
+	}
+	a.peer = peer.FromPublicKey(key.Public())
+	v, _, err := hosts.LoadOrNew(a.peer, func() (caddy.Destructor, error) {
+		logs := new(core.Logs)
+		h, err := New(Settings{Key: key, Log: core.Logger(logs.WithLogs(a.ctx))})
+		if err == nil {
+			h.logs = logs
+		}
+		return h, err
+	})
+	if err != nil {
+		return err
+	}
+	a.host = v.(*Host)
+	a.lease, err = a.host.Acquire(context.Background(), a.plan)
+	if err != nil {
+		hosts.Delete(a.peer)
+		a.host = nil
+		return err
+	}
+	a.redirectLogs()
+	a.ctx.Slogger().Info("running", "peer", a.peer, "addrs", a.host.Addrs())
+	return nil
+}
+
+// redirectLogs sends what the host and the carried modules log to the outputs
+// of this configuration.
+func (a *App) redirectLogs() {
+	output := func(m caddy.Module) slog.Handler {
+		id := string(m.CaddyModule().ID)
+		return zapslog.NewHandler(a.ctx.Logger(m).Core(),
+			zapslog.WithName(id), zapslog.AddStacktraceAt(slog.Level(127)))
+	}
+	a.host.logs.Redirect(output)
+	for _, c := range a.loader.held {
+		c.logs.Redirect(output)
+	}
+}
+
+// Stop implements [caddy.App]. What the next configuration does not want ends.
+func (a *App) Stop() error {
+	if a.host == nil {
+		return nil
+	}
+	err := a.lease.Release()
+	_, closed := hosts.Delete(a.peer)
+	a.host = nil
+	if err == nil {
+		err = closed
+	}
+	return err
+}
+
+// Cleanup implements [caddy.CleanerUpper].
+func (a *App) Cleanup() error {
+	if a.loader == nil {
+		return nil
+	}
+	return a.loader.release()
+}
+
+// Host returns the host that runs this configuration; nil before Start.
+func (a *App) Host() *Host { return a.host }
+
+// Running returns the host of Caddy's active configuration.
+func Running() (*Host, bool) {
+	ctx := caddy.ActiveContext()
+	v, err := ctx.AppIfConfigured("xnode")
+	if err != nil {
+		return nil, false
+	}
+	a, ok := v.(*App)
+	if !ok || a.host == nil {
+		return nil, false
+	}
+	return a.host, true
+}
+
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+	_ caddy.Destructor   = (*Host)(nil)
+)

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package host
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/internal/gater"
+	"github.com/xnode-p2p/xnode/core/internal/limits"
+	"github.com/xnode-p2p/xnode/core/internal/swarm"
+)
+
+// Config is the configuration of a node: the value of apps.xnode in the
+// document. Every key has a default; {} is a complete configuration.
+type Config struct {
+	// Identity says where the node's private key comes from. The key itself
+	// is never part of a configuration.
+	// Default: {"module": "file"}, a key file in the data folder.
+	Identity core.One[core.KeySource] `json:"identity,omitempty"`
+
+	// Listen are the multiaddrs to accept connections on. Placeholders are
+	// expanded. An empty list means: do not listen.
+	// Default: ["/ip4/0.0.0.0/tcp/0"], a free port on all interfaces.
+	Listen []string `json:"listen,omitempty"`
+
+	// Transports carry connections.
+	// Default: {"tcp": {}}.
+	Transports core.Map[core.Transport] `json:"transports,omitempty"`
+
+	// Security are the secure channels, the preferred one first.
+	// Default: [{"module": "noise"}].
+	Security core.List[core.Security] `json:"security,omitempty"`
+
+	// Muxers are the stream multiplexers, the preferred one first.
+	// Default: [{"module": "yamux"}].
+	Muxers core.List[core.Muxer] `json:"muxers,omitempty"`
+
+	// NAT are the modules that help the node to be reached.
+	// Default: none.
+	NAT core.Map[core.NAT] `json:"nat,omitempty"`
+
+	// Routing are the modules that find peers and content.
+	// Default: none.
+	Routing core.Map[core.Routing] `json:"routing,omitempty"`
+
+	// PubSub are the modules that carry messages on topics.
+	// Default: none.
+	PubSub core.Map[core.PubSub] `json:"pubsub,omitempty"`
+
+	// Discovery are the modules that find peers to connect to.
+	// Default: none.
+	Discovery core.Map[core.Discoverer] `json:"discovery,omitempty"`
+
+	// Protocols are the application protocols to serve.
+	// Default: {"ping": {}}.
+	Protocols core.Map[core.Protocol] `json:"protocols,omitempty"`
+
+	// Limits bound what the node spends on its peers.
+	Limits limits.Config `json:"limits,omitzero"`
+
+	// Gater says which peers and addresses are refused.
+	Gater gater.Config `json:"gater,omitzero"`
+
+	// Dial says how the node dials.
+	Dial swarm.DialConfig `json:"dial,omitzero"`
+
+	// Agent is what identify tells peers about this program.
+	// Default: "xnode/" and the version.
+	Agent string `json:"agent,omitempty"`
+}
+
+// setDefaults fills in the sections that are missing, with modules that are in
+// this binary.
+func (c *Config) setDefaults() {
+	if c.Identity == nil {
+		c.Identity = core.One[core.KeySource](`{"module":"file"}`)
+	}
+	if c.Listen == nil {
+		c.Listen = []string{"/ip4/0.0.0.0/tcp/0"}
+	}
+	if c.Transports == nil {
+		c.Transports = defaultMap[core.Transport]("tcp")
+	}
+	if c.Security == nil {
+		c.Security = defaultList[core.Security]("noise")
+	}
+	if c.Muxers == nil {
+		c.Muxers = defaultList[core.Muxer]("yamux")
+	}
+	if c.Protocols == nil {
+		c.Protocols = defaultMap[core.Protocol]("ping")
+	}
+}
+
+func defaultMap[T any](names ...string) core.Map[T] {
+	m := core.Map[T]{}
+	for _, n := range names {
+		if inBinary[T](n) {
+			m[n] = []byte("{}")
+		}
+	}
+	return m
+}
+
+func defaultList[T any](names ...string) core.List[T] {
+	l := core.List[T]{}
+	for _, n := range names {
+		if inBinary[T](n) {
+			l = append(l, fmt.Appendf(nil, `{"module":%q}`, n))
+		}
+	}
+	return l
+}
+
+func inBinary[T any](name string) bool {
+	_, err := caddy.GetModule(core.Namespace[T]() + "." + name)
+	return err == nil
+}
+
+// listenAddrs parses the addresses to listen on.
+func (c *Config) listenAddrs() ([]ma.Multiaddr, error) {
+	addrs := make([]ma.Multiaddr, 0, len(c.Listen))
+	for i, text := range c.Listen {
+		text, err := core.Expand(text)
+		if err != nil {
+			return nil, fmt.Errorf("listen/%d: %w", i, err)
+		}
+		a, err := ma.NewMultiaddr(text)
+		if err != nil {
+			return nil, fmt.Errorf("listen/%d: %q is no multiaddr: %w; an example is /ip4/0.0.0.0/tcp/4001", i, text, err)
+		}
+		if slices.ContainsFunc(addrs, a.Equal) {
+			return nil, fmt.Errorf("listen/%d: %s is listed twice; remove one", i, a)
+		}
+		addrs = append(addrs, a)
+	}
+	return addrs, nil
+}
+
+// plan loads the modules and returns what a host is to run.
+func (c *Config) plan(l core.Loader) (*Plan, error) {
+	c.setDefaults()
+	p := &Plan{Agent: c.Agent, Limits: c.Limits, Gater: c.Gater, Dial: c.Dial}
+	var errs []error
+	section := func(key string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", key, err))
+		}
+	}
+	var err error
+	if p.Listen, err = c.listenAddrs(); err != nil {
+		errs = append(errs, err)
+	}
+	if err := p.provision(); err != nil {
+		errs = append(errs, err)
+	}
+	_, err = gater.New(c.Gater)
+	section("gater", err)
+	p.Transports, err = c.Transports.Load(l)
+	section("transports", err)
+	p.Securities, err = c.Security.Load(l)
+	section("security", err)
+	p.Muxers, err = c.Muxers.Load(l)
+	section("muxers", err)
+	services(p, section, "nat", c.NAT, l)
+	services(p, section, "routing", c.Routing, l)
+	services(p, section, "pubsub", c.PubSub, l)
+	services(p, section, "discovery", c.Discovery, l)
+	services(p, section, "protocols", c.Protocols, l)
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return p, p.validate()
+}
+
+// services loads a section of services and adds them to the plan.
+func services[T core.Service](p *Plan, section func(string, error), key string, m core.Map[T], l core.Loader) {
+	loaded, err := m.Load(l)
+	section(key, err)
+	for _, s := range loaded {
+		p.Services = append(p.Services, core.Loaded[core.Service]{Name: s.Name, Module: s.Module})
+	}
+}

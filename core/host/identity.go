@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package host
+
+import (
+	"runtime/debug"
+
+	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/peer"
+)
+
+// modulePath is the Go module this package is part of.
+const modulePath = "github.com/xnode-p2p/xnode"
+
+// identity signs for the node.
+type identity struct {
+	key peer.PrivateKey
+	id  peer.ID
+}
+
+func newIdentity(key peer.PrivateKey) *identity {
+	return &identity{key, peer.FromPublicKey(key.Public())}
+}
+
+// ID implements [core.Identity].
+func (i *identity) ID() peer.ID { return i.id }
+
+// PublicKey implements [core.Identity].
+func (i *identity) PublicKey() peer.PublicKey { return i.key.Public() }
+
+// Sign implements [core.Identity].
+func (i *identity) Sign(data []byte) ([]byte, error) { return i.key.Sign(data) }
+
+// version is the version of this module in the running binary.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "dev"
+	}
+	if info.Main.Path == modulePath && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	for _, dep := range info.Deps {
+		if dep.Path == modulePath {
+			return dep.Version
+		}
+	}
+	return "dev"
+}
+
+var _ core.Identity = (*identity)(nil)

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package swarm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/internal/upgrade"
+)
+
+const (
+	// upgradeTimeout bounds the whole upgrade of an inbound connection.
+	upgradeTimeout = 15 * time.Second
+	// acceptPause is the wait after an Accept that failed.
+	acceptPause = 100 * time.Millisecond
+)
+
+// Listener is a bound address. It accepts connections once the swarm is open
+// and Serve was called.
+type Listener struct {
+	swarm     *Swarm
+	transport Transport
+	raw       manet.Listener     // of a RawTransport
+	muxed     core.MuxedListener // of a MuxedTransport
+	serving   sync.Once
+	accepting sync.WaitGroup
+	close     func() error
+}
+
+// Listen binds a with transport t. No connection is accepted before Serve.
+// Where old is given, a listener of an earlier instance of the same transport
+// on the same address, its socket is taken over if the transport can do that.
+func (s *Swarm) Listen(t Transport, a ma.Multiaddr, old *Listener) (*Listener, error) {
+	l := &Listener{swarm: s, transport: t}
+	var err error
+	switch tr := t.Transport.(type) {
+	case core.RawTransport:
+		heir, ok := t.Transport.(core.Heir)
+		if ok && old != nil && old.raw != nil {
+			l.raw, err = heir.Inherit(old.raw)
+		} else {
+			l.raw, err = tr.Listen(a)
+		}
+	case core.MuxedTransport:
+		l.muxed, err = tr.Listen(a)
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.close = sync.OnceValue(func() error {
+		s.mu.Lock()
+		delete(s.listeners, l)
+		s.mu.Unlock()
+		var err error
+		if l.raw != nil {
+			err = l.raw.Close()
+		} else {
+			err = l.muxed.Close()
+		}
+		l.accepting.Wait()
+		return err
+	})
+	s.mu.Lock()
+	closed := s.closed
+	if !closed {
+		s.listeners[l] = struct{}{}
+	}
+	s.mu.Unlock()
+	if closed {
+		return nil, errors.Join(fmt.Errorf("listen %s: %w", a, net.ErrClosed), l.Close())
+	}
+	return l, nil
+}
+
+// TransportFor returns the transport among ts that listens on a.
+func TransportFor(ts []Transport, a ma.Multiaddr) (Transport, bool) {
+	for _, t := range ts {
+		if t.Match(a) {
+			return t, true
+		}
+	}
+	return Transport{}, false
+}
+
+// Multiaddr is the bound address.
+func (l *Listener) Multiaddr() ma.Multiaddr {
+	if l.raw != nil {
+		return l.raw.Multiaddr()
+	}
+	return l.muxed.Multiaddr()
+}
+
+// Serve starts to accept connections.
+func (l *Listener) Serve() {
+	l.serving.Do(func() {
+		s := l.swarm
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.closed {
+			return
+		}
+		l.accepting.Go(l.accept)
+	})
+}
+
+// Close stops accepting; connections stay. It may be called more than once.
+func (l *Listener) Close() error { return l.close() }
+
+func (l *Listener) accept() {
+	for {
+		var err error
+		if l.raw != nil {
+			err = l.acceptRaw()
+		} else {
+			err = l.acceptMuxed()
+		}
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			l.swarm.Log.Warn("accept", "listener", l.Multiaddr(), "error", err)
+			time.Sleep(acceptPause)
+		}
+	}
+}
+
+// acceptRaw accepts one connection, counts it, and has it upgraded.
+func (l *Listener) acceptRaw() error {
+	s := l.swarm
+	raw, err := l.raw.Accept()
+	if err != nil {
+		return err
+	}
+	remote := raw.RemoteMultiaddr()
+	if err := s.Gater.Addr(remote); err != nil {
+		raw.Close()
+		s.Log.Debug("connection refused", "remote", remote, "reason", err)
+		return nil
+	}
+	scope, err := s.Limits.OpenConn(core.Inbound, remote)
+	if err != nil {
+		raw.Close()
+		s.Log.Debug("connection refused", "remote", remote, "reason", err)
+		return nil
+	}
+	ctx, done, ok := s.begin(context.Background(), upgradeTimeout)
+	if !ok {
+		scope.Done()
+		return errors.Join(raw.Close(), net.ErrClosed)
+	}
+	// The accept loop is running, so that the wait for it has not ended yet.
+	l.accepting.Go(func() {
+		defer done()
+		c, err := s.upgrader.Upgrade(ctx, raw, upgrade.Request{Memory: scope})
+		if err == nil {
+			stat := core.ConnStat{
+				Direction: core.Inbound,
+				Transport: l.transport.Name,
+				Security:  c.Security,
+				Muxer:     c.MuxerProtocol,
+			}
+			if _, err = s.add(c, scope, stat); err == nil {
+				return
+			}
+			c.Close()
+		}
+		scope.Done()
+		s.Log.Debug("inbound connection", "remote", remote, "error", err)
+	})
+	return nil
+}
+
+// acceptMuxed accepts one connection that needs no upgrade.
+func (l *Listener) acceptMuxed() error {
+	s := l.swarm
+	muxed, err := l.muxed.Accept()
+	if err != nil {
+		return err
+	}
+	remote := muxed.RemoteMultiaddr()
+	if err := s.Gater.Addr(remote); err != nil {
+		muxed.CloseWithCode(core.ConnGated)
+		s.Log.Debug("connection refused", "remote", remote, "reason", err)
+		return nil
+	}
+	scope, err := s.Limits.OpenConn(core.Inbound, remote)
+	if err != nil {
+		muxed.CloseWithCode(core.ConnLimitExceeded)
+		s.Log.Debug("connection refused", "remote", remote, "reason", err)
+		return nil
+	}
+	stat := core.ConnStat{Direction: core.Inbound, Transport: l.transport.Name}
+	if _, err := s.add(muxed, scope, stat); err != nil {
+		muxed.CloseWithCode(core.ConnNoError)
+		scope.Done()
+		s.Log.Debug("inbound connection", "remote", remote, "error", err)
+	}
+	return nil
+}

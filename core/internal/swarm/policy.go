@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package swarm
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/xnode-p2p/xnode/core"
+)
+
+// DialConfig is how a node dials.
+type DialConfig struct {
+	// Timeout bounds a dial to a peer, with all its addresses. Default: "60s".
+	Timeout core.Duration `json:"timeout,omitempty"`
+	// AttemptTimeout bounds the attempt at one address, upgrade included.
+	// Default: "15s".
+	AttemptTimeout core.Duration `json:"attempt_timeout,omitempty"`
+	// Parallel is how many attempts may run at once, all peers together.
+	// Default: 160.
+	Parallel int `json:"parallel,omitempty"`
+	// ParallelPerPeer is how many attempts may run at once to one peer.
+	// Default: 8.
+	ParallelPerPeer int `json:"parallel_per_peer,omitempty"`
+	// Backoff is how long an address that failed is left alone; it doubles
+	// with every failure. Addresses named in a request are tried at once all
+	// the same. Default: "5s".
+	Backoff core.Duration `json:"backoff,omitempty"`
+	// BackoffMax is the longest such time. Default: "5m".
+	BackoffMax core.Duration `json:"backoff_max,omitempty"`
+}
+
+// Provision sets the defaults.
+func (c *DialConfig) Provision() {
+	for d, v := range map[*core.Duration]time.Duration{
+		&c.Timeout:        time.Minute,
+		&c.AttemptTimeout: 15 * time.Second,
+		&c.Backoff:        5 * time.Second,
+		&c.BackoffMax:     5 * time.Minute,
+	} {
+		if *d == 0 {
+			*d = core.Duration(v)
+		}
+	}
+	if c.Parallel == 0 {
+		c.Parallel = 160
+	}
+	if c.ParallelPerPeer == 0 {
+		c.ParallelPerPeer = 8
+	}
+}
+
+// Validate checks a configuration after Provision.
+func (c *DialConfig) Validate() error {
+	if c.BackoffMax < c.Backoff {
+		return fmt.Errorf("backoff_max: %v is less than backoff, %v; raise it or lower backoff", c.BackoffMax, c.Backoff)
+	}
+	if c.Parallel < 0 {
+		return fmt.Errorf("parallel: %d is negative; write at least 1", c.Parallel)
+	}
+	if c.ParallelPerPeer < 0 {
+		return fmt.Errorf("parallel_per_peer: %d is negative; write at least 1", c.ParallelPerPeer)
+	}
+	if c.Timeout < c.AttemptTimeout {
+		return fmt.Errorf("timeout: %v is less than attempt_timeout, %v; raise it or lower attempt_timeout", c.Timeout, c.AttemptTimeout)
+	}
+	return nil
+}
+
+// dialPolicy is a configuration and the slots it gives to attempts.
+type dialPolicy struct {
+	DialConfig
+	slots chan struct{} // bounds the attempts under way, all peers together
+}
+
+// SetDial says how the swarm dials from now on.
+func (s *Swarm) SetDial(c DialConfig) {
+	c.Provision()
+	s.policy.Store(&dialPolicy{DialConfig: c, slots: make(chan struct{}, c.Parallel)})
+}

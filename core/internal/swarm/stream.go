@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package swarm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/internal/limits"
+	"github.com/xnode-p2p/xnode/core/internal/multistream"
+)
+
+// negotiationTimeout bounds the agreement on a protocol of an inbound stream,
+// and of an outbound one whose context has no deadline.
+const negotiationTimeout = 10 * time.Second
+
+// Stream is a stream in a connection's list.
+type Stream struct {
+	muxed       core.MuxedStream
+	negotiation multistream.Stream
+	conn        *Conn
+	direction   core.Direction
+	protocol    atomic.Pointer[string]
+	scope       limits.Stream
+	ended       atomic.Bool
+
+	prev, next *Stream // in the connection's list
+	wait       waiting // in the reaper's list
+}
+
+// dial agrees on one of protocols. If the peer is known to speak one of them,
+// or there is only one and nothing is known, the answer is awaited with the
+// first read.
+func (st *Stream) dial(ctx context.Context, protocols []string) error {
+	offer := protocols
+	book, p := st.conn.swarm.Book, st.conn.RemotePeer()
+	known, ok := book.SupportsProtocol(p, protocols...)
+	switch {
+	case ok:
+		offer = []string{known}
+	case len(protocols) == 1 && len(book.PeerProtocols(p)) > 0:
+		return st.dialAndWait(ctx, protocols)
+	}
+	if len(offer) != 1 {
+		return st.dialAndWait(ctx, offer)
+	}
+	name, err := st.negotiation.Dial(st.muxed, offer)
+	if err != nil {
+		return err
+	}
+	st.protocol.Store(&name)
+	return st.scope.SetProtocol(name, 0)
+}
+
+// dialAndWait agrees on a protocol before it returns.
+func (st *Stream) dialAndWait(ctx context.Context, protocols []string) error {
+	deadline, ok := ctx.Deadline()
+	if limit := time.Now().Add(negotiationTimeout); !ok || limit.Before(deadline) {
+		deadline = limit
+	}
+	st.muxed.SetDeadline(deadline)
+	stop := context.AfterFunc(ctx, func() { st.muxed.SetDeadline(time.Unix(1, 0)) })
+	name, err := st.negotiation.Dial(st.muxed, protocols)
+	if err == nil {
+		err = st.negotiation.Confirm()
+	}
+	if !stop() {
+		return fmt.Errorf("negotiate %v: %w", protocols, context.Cause(ctx))
+	}
+	if err != nil {
+		return err
+	}
+	st.muxed.SetDeadline(time.Time{})
+	st.protocol.Store(&name)
+	return st.scope.SetProtocol(name, 0)
+}
+
+// serve runs an inbound stream: it agrees on a protocol and calls its handler.
+func (st *Stream) serve() {
+	s := st.conn.swarm
+	s.reaper.watch(st)
+	var reg *registration
+	name, err := st.negotiation.Accept(st.muxed, func(p string) bool {
+		reg = s.handlers.find(p)
+		return reg != nil
+	})
+	s.reaper.unwatch(st)
+	if err != nil {
+		st.Reset(core.StreamNegotiationFailed)
+		return
+	}
+	if st.conn.stat.Limited && !reg.options.Limited {
+		st.Reset(core.StreamGated)
+		return
+	}
+	st.protocol.Store(&name)
+	if err := st.scope.SetProtocol(name, reg.options.MaxStreamsPerPeer); err != nil {
+		s.Log.Debug("stream refused", "peer", st.conn.RemotePeer(), "protocol", name, "reason", err)
+		st.Reset(core.StreamLimitExceeded)
+		return
+	}
+	if !reg.enter(st) {
+		st.Reset(core.StreamShutdown)
+		return
+	}
+	defer reg.leave(st)
+	if err := st.call(reg.handler); err != nil {
+		s.Log.Debug("handler", "peer", st.conn.RemotePeer(), "protocol", name, "error", err)
+		st.Reset(resetCode(err))
+		return
+	}
+	st.Close()
+}
+
+// call runs the handler and turns a panic into an error.
+func (st *Stream) call(h core.StreamHandler) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &panicError{r}
+			st.conn.swarm.Log.Error("panic in a stream handler", "protocol", st.Protocol(),
+				"peer", st.conn.RemotePeer(), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		}
+	}()
+	return h(st)
+}
+
+type panicError struct{ value any }
+
+// Error implements error.
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// resetCode is the code that tells the remote why a handler gave up.
+func resetCode(err error) core.StreamCode {
+	var limit *core.LimitError
+	if errors.As(err, &limit) {
+		return core.StreamLimitExceeded
+	}
+	var reset *core.StreamError
+	if errors.As(err, &reset) && !reset.Remote {
+		return reset.Code
+	}
+	return core.StreamNoError
+}
+
+// Read implements [core.Stream].
+func (st *Stream) Read(p []byte) (int, error) { return st.negotiation.Read(p) }
+
+// Write implements [core.Stream].
+func (st *Stream) Write(p []byte) (int, error) { return st.negotiation.Write(p) }
+
+// CloseWrite implements [core.Stream].
+func (st *Stream) CloseWrite() error {
+	return errors.Join(st.negotiation.Flush(), st.muxed.CloseWrite())
+}
+
+// CloseRead implements [core.Stream].
+func (st *Stream) CloseRead() error { return st.muxed.CloseRead() }
+
+// Close implements [core.Stream].
+func (st *Stream) Close() error {
+	err := st.negotiation.Flush()
+	if err != nil {
+		st.muxed.Reset(core.StreamNoError)
+	} else {
+		err = st.muxed.Close()
+	}
+	st.end()
+	return err
+}
+
+// Reset implements [core.Stream].
+func (st *Stream) Reset(code core.StreamCode) error {
+	err := st.muxed.Reset(code)
+	st.end()
+	return err
+}
+
+// end gives back what the stream takes. Only the first call does anything.
+func (st *Stream) end() {
+	if st.ended.Swap(true) {
+		return
+	}
+	st.conn.unlink(st)
+	st.scope.Done()
+}
+
+// SetDeadline implements [core.Stream].
+func (st *Stream) SetDeadline(t time.Time) error { return st.muxed.SetDeadline(t) }
+
+// SetReadDeadline implements [core.Stream].
+func (st *Stream) SetReadDeadline(t time.Time) error { return st.muxed.SetReadDeadline(t) }
+
+// SetWriteDeadline implements [core.Stream].
+func (st *Stream) SetWriteDeadline(t time.Time) error { return st.muxed.SetWriteDeadline(t) }
+
+// Protocol implements [core.Stream].
+func (st *Stream) Protocol() string {
+	if p := st.protocol.Load(); p != nil {
+		return *p
+	}
+	return ""
+}
+
+// Conn implements [core.Stream].
+func (st *Stream) Conn() core.Conn { return st.conn }
+
+// Direction implements [core.Stream].
+func (st *Stream) Direction() core.Direction { return st.direction }
+
+var _ core.Stream = (*Stream)(nil)

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+// Package upgrade turns a plain connection into a secured and multiplexed one:
+// it agrees with the other side on a security and a muxer, and lets them work.
+// It is the only place where that happens.
+//
+// Specification: https://github.com/libp2p/specs/blob/master/connections/README.md
+package upgrade
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/peer"
+)
+
+// Upgrader upgrades connections with a set of securities and muxers, which a
+// reload may exchange.
+type Upgrader struct {
+	identity core.Identity
+	choices  atomic.Pointer[choices]
+}
+
+// choices are what is offered, in order of preference.
+type choices struct {
+	securities    []core.Security
+	securityNames []string
+	muxers        []core.Muxer
+	muxerNames    []string
+}
+
+// New returns an upgrader for the local identity. It offers nothing until Set.
+func New(identity core.Identity) *Upgrader {
+	u := &Upgrader{identity: identity}
+	u.choices.Store(new(choices))
+	return u
+}
+
+// Set says what connections are upgraded with from now on, in order of preference.
+func (u *Upgrader) Set(securities []core.Security, muxers []core.Muxer) {
+	c := &choices{securities: slices.Clone(securities), muxers: slices.Clone(muxers)}
+	for _, s := range securities {
+		c.securityNames = append(c.securityNames, s.Protocol())
+	}
+	for _, m := range muxers {
+		c.muxerNames = append(c.muxerNames, m.Protocol())
+	}
+	u.choices.Store(c)
+}
+
+// Request is one connection to upgrade.
+type Request struct {
+	// Initiator is true on the side that proposes protocols: the dialer,
+	// unless a protocol such as DCUtR says otherwise.
+	Initiator bool
+	// Expect is the peer that must be on the other side; empty for any.
+	Expect peer.ID
+	// Memory is the budget of the connection.
+	Memory core.Memory
+	// Step, if set, is told of every stage as it begins.
+	Step func(name string) (done func(detail string))
+}
+
+// Conn is an upgraded connection.
+type Conn struct {
+	core.Session
+	secure        core.SecureConn
+	raw           manet.Conn
+	remote        peer.ID
+	Security      string
+	MuxerProtocol string
+}
+
+// Upgrade secures and multiplexes raw. When it fails, raw is closed.
+func (u *Upgrader) Upgrade(ctx context.Context, raw manet.Conn, r Request) (*Conn, error) {
+	c, err := u.upgrade(ctx, raw, r)
+	if err != nil {
+		raw.Close()
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, fmt.Errorf("%w (%w)", err, cause)
+		}
+		return nil, err
+	}
+	return c, nil
+}
+
+func (u *Upgrader) upgrade(ctx context.Context, raw manet.Conn, r Request) (*Conn, error) {
+	offer := u.choices.Load()
+	stop := interruptOn(ctx, raw)
+	defer stop()
+
+	conn := &negotiated{Conn: raw}
+	security, err := choose(conn, r, "security", offer.securityNames)
+	if err != nil {
+		return nil, err
+	}
+	done := r.step("handshake")
+	secure, err := offer.securities[security].Secure(ctx, conn, core.Handshake{
+		Identity:  u.identity,
+		Initiator: r.Initiator,
+		Expect:    r.Expect,
+		Muxers:    offer.muxerNames,
+	})
+	done(offer.securityNames[security])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", offer.securityNames[security], err)
+	}
+	if r.Expect != "" && secure.RemotePeer() != r.Expect {
+		return nil, &core.PeerMismatchError{Want: r.Expect, Got: secure.RemotePeer()}
+	}
+
+	muxed := &negotiated{Conn: manetConn{secure, raw}}
+	muxer := slices.Index(offer.muxerNames, secure.Muxer())
+	if muxer < 0 {
+		if muxer, err = choose(muxed, r, "muxer", offer.muxerNames); err != nil {
+			return nil, err
+		}
+	}
+	if !stop() {
+		return nil, fmt.Errorf("upgrade: %w", context.Cause(ctx))
+	}
+	if err := raw.SetDeadline(time.Time{}); err != nil {
+		return nil, fmt.Errorf("upgrade: %w", err)
+	}
+	session, err := offer.muxers[muxer].Mux(muxed.settled(secure), r.Initiator, r.Memory)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", offer.muxerNames[muxer], err)
+	}
+	return &Conn{
+		Session:       session,
+		secure:        secure,
+		raw:           raw,
+		remote:        secure.RemotePeer(),
+		Security:      offer.securityNames[security],
+		MuxerProtocol: offer.muxerNames[muxer],
+	}, nil
+}
+
+// choose agrees on one of names and returns its index.
+func choose(conn *negotiated, r Request, what string, names []string) (int, error) {
+	if len(names) == 0 {
+		return 0, fmt.Errorf("no %s is configured", what)
+	}
+	done := r.step("negotiate " + what)
+	var name string
+	var err error
+	if r.Initiator {
+		name, err = conn.stream.Dial(conn.Conn, names)
+	} else {
+		name, err = conn.stream.Accept(conn.Conn, func(p string) bool { return slices.Contains(names, p) })
+	}
+	done(name)
+	if err != nil {
+		return 0, fmt.Errorf("negotiate %s: %w", what, err)
+	}
+	conn.negotiating = true
+	return slices.Index(names, name), nil
+}
+
+func (r Request) step(name string) func(detail string) {
+	if r.Step == nil {
+		return func(string) {}
+	}
+	return r.Step(name)
+}
+
+// interruptOn makes reads and writes on conn fail when ctx ends. The returned
+// function ends that; it returns false if ctx has ended before.
+func interruptOn(ctx context.Context, conn manet.Conn) (stop func() bool) {
+	if deadline, ok := ctx.Deadline(); ok {
+		conn.SetDeadline(deadline)
+	}
+	return context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+}
+
+// RemotePeer implements [core.MuxedConn].
+func (c *Conn) RemotePeer() peer.ID { return c.remote }
+
+// RemotePublicKey implements [core.MuxedConn].
+func (c *Conn) RemotePublicKey() peer.PublicKey { return c.secure.RemotePublicKey() }
+
+// LocalMultiaddr implements [core.MuxedConn].
+func (c *Conn) LocalMultiaddr() ma.Multiaddr { return c.raw.LocalMultiaddr() }
+
+// RemoteMultiaddr implements [core.MuxedConn].
+func (c *Conn) RemoteMultiaddr() ma.Multiaddr { return c.raw.RemoteMultiaddr() }
+
+var _ core.MuxedConn = (*Conn)(nil)
