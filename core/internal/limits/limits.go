@@ -86,6 +86,14 @@ func (l *Limits) Update(c Config) {
 	l.config, l.trusted = c, trusted
 }
 
+// Target returns how many connections to keep when there are too many, and how
+// long new ones are safe.
+func (l *Limits) Target() (connections int, grace time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.config.Target, time.Duration(l.config.Grace)
+}
+
 // OpenConn counts a connection to or from an address, before its handshake.
 // Done must be called on what it returns.
 func (l *Limits) OpenConn(dir core.Direction, remote ma.Multiaddr) (*Conn, error) {

@@ -3,6 +3,7 @@
 package limits
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -72,6 +73,25 @@ func TestValidate(t *testing.T) {
 				t.Errorf("want %q in %v", name, err)
 			}
 		}
+	}
+}
+
+// TestJSON decodes what the manual shows.
+func TestJSON(t *testing.T) {
+	const text = `{"memory":"1GiB","connections":2000,"grace":"1m","connect_rate":0.5,"trusted":["203.0.113.0/24"],` +
+		`"protocols":{"/ipfs/ping/1.0.0":{"streams_per_peer":4}}}`
+	var c Config
+	if err := json.Unmarshal([]byte(text), &c); err != nil {
+		t.Fatal(err)
+	}
+	l := newLimits(t, c, newClock())
+	if n, grace := l.Target(); n != 1400 || grace != time.Minute || l.config.Memory != 1<<30 {
+		t.Errorf("target %d, grace %v, memory %v", n, grace, l.config.Memory)
+	}
+	again, err := json.Marshal(c)
+	want := strings.Replace(text, `"1m"`, `"1m0s"`, 1)
+	if err != nil || string(again) != want {
+		t.Errorf("%s, %v", again, err)
 	}
 }
 
