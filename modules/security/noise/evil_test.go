@@ -398,3 +398,23 @@ func TestEvil_A13_PayloadStripped(t *testing.T) {
 		}
 	}
 }
+
+// TestEvil_A8_PlaintextRecord puts a record that is not encrypted on an open
+// connection, alone and in front of a good one.
+func TestEvil_A8_PlaintextRecord(t *testing.T) {
+	for _, text := range []string{"", "short", "a record with room enough for a tag", strings.Repeat("long", 5000)} {
+		a, b := tcpPair(t)
+		i, r := secured(t, a, b)
+		if err := writeFrame(a, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := i.Write([]byte("good")); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if n, err := r.Read(make([]byte, 1<<16)); n != 0 || err == nil || err == io.EOF {
+				t.Errorf("%.10q: %d bytes, %v", text, n, err)
+			}
+		}
+	}
+}
