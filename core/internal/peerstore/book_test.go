@@ -141,7 +141,7 @@ func TestConnected(t *testing.T) {
 		b.Connected(id(1))
 		b.AddPeerAddrs(id(1), core.ConnectedTTL, addr(t, "/memory/1"))
 		b.AddPeerAddrs(id(1), core.PermanentTTL, addr(t, "/memory/2"))
-		added, removed := b.SetIdentified(id(1), Identified{Protocols: []string{"/b", "/a", "/b"}, Agent: "x\x1b[0m"})
+		added, removed, _ := b.SetIdentified(id(1), Identified{Protocols: []string{"/b", "/a", "/b"}, Agent: "x\x1b[0m"})
 		if diff := cmp.Diff([]string{"/a", "/b"}, added); diff != "" || removed != nil {
 			t.Error(diff, removed)
 		}
@@ -177,7 +177,7 @@ func TestConnected(t *testing.T) {
 
 func TestIdentified(t *testing.T) {
 	b := New(Config{}, nil)
-	if added, _ := b.SetIdentified(id(1), Identified{Protocols: []string{"/a"}}); added != nil || len(b.entries) > 0 {
+	if added, _, _ := b.SetIdentified(id(1), Identified{Protocols: []string{"/a"}}); added != nil || len(b.entries) > 0 {
 		t.Error("stored although it is not connected")
 	}
 	b.Connected(id(1))
@@ -186,12 +186,12 @@ func TestIdentified(t *testing.T) {
 	expect(t, b, id(1), "/memory/1", "/memory/2", "/memory/3")
 
 	// Absent is not cleared.
-	added, removed := b.SetIdentified(id(1), Identified{Partial: true, Agent: "y"})
+	added, removed, _ := b.SetIdentified(id(1), Identified{Partial: true, Agent: "y"})
 	if added != nil || removed != nil || b.PeerAgent(id(1)) != "y" || b.PeerProtocolVersion(id(1)) != "v" {
 		t.Error(added, removed, b.PeerAgent(id(1)), b.PeerProtocolVersion(id(1)))
 	}
 	expect(t, b, id(1), "/memory/1", "/memory/2", "/memory/3")
-	added, removed = b.SetIdentified(id(1), Identified{Partial: true, Protocols: []string{"/c", "/a"}, Addrs: addrs(t, "/memory/4")})
+	added, removed, _ = b.SetIdentified(id(1), Identified{Partial: true, Protocols: []string{"/c", "/a"}, Addrs: addrs(t, "/memory/4")})
 	if diff := cmp.Diff([][]string{{"/c"}, {"/b"}}, [][]string{added, removed}); diff != "" {
 		t.Error(diff)
 	}
@@ -199,7 +199,7 @@ func TestIdentified(t *testing.T) {
 	if diff := cmp.Diff([]string{"/a", "/c"}, b.PeerProtocols(id(1))); diff != "" {
 		t.Error(diff)
 	}
-	_, removed = b.SetIdentified(id(1), Identified{})
+	_, removed, _ = b.SetIdentified(id(1), Identified{})
 	if diff := cmp.Diff([]string{"/a", "/c"}, removed); diff != "" || b.PeerAgent(id(1)) != "" {
 		t.Error(diff, b.PeerAgent(id(1)))
 	}

@@ -191,6 +191,15 @@ func TestRecord(t *testing.T) {
 			t.Errorf("the signed address comes behind %s", got)
 		}
 		check(t, b)
+		if _, _, err := b.SetIdentified(p, Identified{SignedRecord: seal(t, key, 9, tcp(8)), Addrs: []ma.Multiaddr{tcp(9)}}); err != nil {
+			t.Error(err)
+		}
+		expect(t, b, p, tcp(3).String(), tcp(5).String(), tcp(8).String())
+		b.Disconnected(p)
+		if _, _, err := b.SetIdentified(p, Identified{SignedRecord: seal(t, key, 10, tcp(9))}); err != nil {
+			t.Error(err)
+		}
+		expect(t, b, p, tcp(3).String(), tcp(5).String(), tcp(8).String())
 	})
 }
 
@@ -245,6 +254,16 @@ func TestEvil_A3_Records(t *testing.T) {
 				t.Error("something was stored")
 			}
 			check(t, b)
+
+			// The same by identify: the record is refused, what was said
+			// without a signature stays unsigned.
+			b.Connected(p)
+			if _, _, err := b.SetIdentified(p, Identified{SignedRecord: tt.env, Addrs: []ma.Multiaddr{tcp(2)}}); tt.expect == p && len(tt.env) > 0 && !errors.Is(err, tt.err) {
+				t.Errorf("identify: error %v, want %v", err, tt.err)
+			}
+			if tt.expect == p {
+				expect(t, b, p, tcp(1).String(), tcp(2).String())
+			}
 		})
 	}
 }

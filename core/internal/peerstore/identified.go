@@ -28,26 +28,34 @@ type Identified struct {
 	// Addrs are the addresses it claims without a signature. They replace
 	// the ones it claimed before.
 	Addrs []ma.Multiaddr
+	// SignedRecord is an envelope with the peer's record; empty if there is
+	// none. If it is good and not old its addresses are stored, not Addrs.
+	SignedRecord []byte
 	// Partial is true if what is empty here was not said, rather than said
 	// to be empty.
 	Partial bool
 }
 
 // SetIdentified stores what p said of itself. It returns the protocols that it
-// did not speak before, and those that it no longer speaks, both sorted. Its
-// addresses last as long as the connection. What a peer without a connection
-// says is not stored: it comes too late.
-func (b *Book) SetIdentified(p peer.ID, said Identified) (added, removed []string) {
+// did not speak before, and those that it no longer speaks, both sorted; err
+// says why the signed record was not taken. The addresses last as long as the
+// connection. What a peer without a connection says is not stored: it comes
+// too late.
+func (b *Book) SetIdentified(p peer.ID, said Identified) (added, removed []string, err error) {
 	list := newProtocols(said.Protocols, b.config.Protocols)
 	addrs := compactAll(p, said.Addrs)
 	agent := wire.Text(said.Agent, maxText)
 	version := wire.Text(said.ProtocolVersion, maxText)
+	var r *record.PeerRecord
+	if len(said.SignedRecord) > 0 {
+		r, err = record.ConsumePeerRecord(said.SignedRecord, p)
+	}
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.entries[p]
 	if e == nil || !e.connected {
-		return nil, nil
+		return nil, nil, err
 	}
 	now := b.moment()
 	b.change(e, now, func() {
@@ -62,6 +70,11 @@ func (b *Book) SetIdentified(p peer.ID, said Identified) (added, removed []strin
 			added, removed = list.without(f.protocols), f.protocols.without(list)
 			f.protocols = list
 		}
+		if r != nil {
+			if err = b.certify(e, r, said.SignedRecord, connected, now); err == nil {
+				addrs = nil
+			}
+		}
 		if !said.Partial || len(addrs) > 0 {
 			e.remove(func(a address) bool { return a.source == identified && a.end != permanent })
 		}
@@ -69,7 +82,7 @@ func (b *Book) SetIdentified(p peer.ID, said Identified) (added, removed []strin
 			e.put(a, connected, identified, b.limit(e), now)
 		}
 	})
-	return added, removed
+	return added, removed, err
 }
 
 // ConsumePeerRecord implements [core.Peers]. The addresses of the record
@@ -84,32 +97,30 @@ func (b *Book) ConsumePeerRecord(envelope []byte, expect peer.ID, ttl time.Durat
 	if ttl <= 0 {
 		return nil
 	}
-	addrs := compactAll(expect, r.Addrs)
-
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.moment()
 	e := b.entry(expect)
-	b.change(e, now, func() {
-		if e.facts != nil && e.facts.record != nil {
-			if r.Seq < e.facts.seq || r.Seq == e.facts.seq && !samePayload(envelope, e.facts.record) {
-				err = fmt.Errorf("peer record of %s, number %d: %w (%d)", expect.Short(), r.Seq, ErrOldRecord, e.facts.seq)
-				return
-			}
-		}
-		f := e.learn()
-		if f.record == nil || r.Seq > f.seq {
-			f.record, f.seq = bytes.Clone(envelope), r.Seq
-			e.remove(func(a address) bool {
-				return a.end != permanent && (a.end != connected || a.source != told)
-			})
-		}
-		end := e.end(now, ttl)
-		for _, a := range addrs {
-			e.put(a, end, certified, b.limit(e), now)
-		}
-	})
+	b.change(e, now, func() { err = b.certify(e, r, envelope, e.end(now, ttl), now) })
 	return err
+}
+
+// certify stores a verified record of e's peer, if it is newer.
+func (b *Book) certify(e *entry, r *record.PeerRecord, envelope []byte, end, now moment) error {
+	f := e.learn()
+	if f.record != nil && (r.Seq < f.seq || r.Seq == f.seq && !samePayload(envelope, f.record)) {
+		return fmt.Errorf("peer record of %s, number %d, known is %d: %w", e.id.Short(), r.Seq, f.seq, ErrOldRecord)
+	}
+	if f.record == nil || r.Seq > f.seq {
+		f.record, f.seq = bytes.Clone(envelope), r.Seq
+		e.remove(func(a address) bool {
+			return a.end != permanent && (a.end != connected || a.source != told)
+		})
+	}
+	for _, a := range compactAll(e.id, r.Addrs) {
+		e.put(a, end, certified, b.limit(e), now)
+	}
+	return nil
 }
 
 // samePayload tells whether two envelopes say the same. Their signatures may

@@ -57,8 +57,13 @@ type Resolver struct {
 	backend Backend
 }
 
-// New returns a resolver that asks b.
-func New(b Backend) *Resolver { return &Resolver{backend: b} }
+// New returns a resolver that asks b; nil means [net.DefaultResolver].
+func New(b Backend) *Resolver {
+	if b == nil {
+		b = net.DefaultResolver
+	}
+	return &Resolver{backend: b}
+}
 
 // Resolve returns the addresses with the DNS ones among them replaced by what
 // they stand for, as addresses of want, without its /p2p at the end. It asks
