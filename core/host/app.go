@@ -51,7 +51,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("identity: %w", err)
 	}
 	a.key = key.Module
-	a.plan, err = a.Config.plan(a.loader)
+	a.plan, err = a.Config.Plan(a.loader)
 	return err
 }
 

@@ -143,8 +143,8 @@ func (c *Config) listenAddrs() ([]ma.Multiaddr, error) {
 	return addrs, nil
 }
 
-// plan loads the modules and returns what a host is to run.
-func (c *Config) plan(l core.Loader) (*Plan, error) {
+// Plan loads the modules and returns what a host is to run.
+func (c *Config) Plan(l core.Loader) (*Plan, error) {
 	c.setDefaults()
 	p := &Plan{Agent: c.Agent, Limits: c.Limits, Gater: c.Gater, Dial: c.Dial}
 	var errs []error
