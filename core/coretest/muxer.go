@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package coretest
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/memnet"
+)
+
+// TestMuxer tests what every muxer must do.
+func TestMuxer(t *testing.T, m core.Muxer, options ...SessionOptions) {
+	if m.Protocol() == "" || m.Protocol()[0] != '/' {
+		t.Errorf("protocol %q: want an ID with a slash in front", m.Protocol())
+	}
+	s := &sessionSuite{open: func(t *testing.T) (client, server core.Session) { return mux(t, m) }}
+	if len(options) > 0 {
+		s.options = options[0]
+	}
+	s.run(t)
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, core.Muxer)
+	}{
+		{"ConnLost", testConnLost},
+		{"MemoryRefused", testMemoryRefused},
+		{"MemoryTight", testMemoryTight},
+		{"Evil_C5_Garbage", testMuxGarbage},
+		{"Evil_C5_Truncated", testMuxTruncated},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			VerifyNoLeaks(t)
+			c.test(t, m)
+		})
+	}
+}
+
+// mux makes both ends of a session, which last until the test ends; by then, all
+// memory must have been given back.
+func mux(t *testing.T, m core.Muxer) (client, server core.Session) {
+	t.Helper()
+	a, b := memnet.Pipe()
+	return muxOn(t, m, a, true, NewMemory(-1)), muxOn(t, m, b, false, NewMemory(-1))
+}
+
+func muxOn(t *testing.T, m core.Muxer, conn net.Conn, initiator bool, memory *Memory) core.Session {
+	t.Helper()
+	s, err := m.Mux(conn, initiator, memory)
+	if err != nil {
+		t.Fatalf("mux: %v", err)
+	}
+	t.Cleanup(func() {
+		s.Close()
+		memory.Check(t)
+	})
+	return s
+}
+
+// testConnLost ends the connection under a session.
+func testConnLost(t *testing.T, m core.Muxer) {
+	conn, remote := memnet.Pipe()
+	client := muxOn(t, m, conn, true, NewMemory(-1))
+	server := muxOn(t, m, remote, false, NewMemory(-1))
+	a, b := connectStream(t, client, server)
+	lost := errors.New("the cable is cut")
+	conn.Abort(lost, lost)
+	for name, s := range map[string]core.Session{"client": client, "server": server} {
+		if _, err := s.AcceptStream(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s: accept stream: %v, want net.ErrClosed", name, err)
+		}
+		<-s.Done()
+	}
+	for name, s := range map[string]core.MuxedStream{"client": a, "server": b} {
+		if _, err := s.Read(make([]byte, 1)); err == nil || err == io.EOF {
+			t.Errorf("%s: read: %v, want an error other than EOF", name, err)
+		}
+	}
+}
+
+// testMemoryRefused has a budget of nothing: there is no session, or one
+// without streams; what there is can be closed.
+func testMemoryRefused(t *testing.T, m core.Muxer) {
+	conn, remote := memnet.Pipe()
+	defer conn.Close()
+	server := muxOn(t, m, remote, false, NewMemory(-1))
+	memory := NewMemory(0)
+	client, err := m.Mux(conn, true, memory)
+	if err == nil {
+		if s, err := client.OpenStream(t.Context()); err == nil {
+			s.Reset(core.StreamNoError)
+			if memory.Peak() == 0 {
+				t.Error("a stream was opened that took no memory")
+			}
+		} else if _, ok := errors.AsType[*core.LimitError](err); !ok {
+			t.Errorf("open stream: %v, want a LimitError", err)
+		}
+		client.Close()
+	} else if _, ok := errors.AsType[*core.LimitError](err); !ok {
+		t.Errorf("mux: %v, want a LimitError", err)
+	}
+	memory.Check(t)
+	server.Close()
+}
+
+// testMemoryTight has a budget on the server for a few streams of many that the
+// client opens: some work, the others fail, and nothing is left of any.
+func testMemoryTight(t *testing.T, m core.Muxer) {
+	conn, remote := memnet.Pipe()
+	client := muxOn(t, m, conn, true, NewMemory(-1))
+	server := muxOn(t, m, remote, false, NewMemory(2<<20))
+	wait := serve(server, echo)
+	var wg sync.WaitGroup
+	for i := range 200 {
+		wg.Go(func() {
+			s, err := client.OpenStream(t.Context())
+			if err != nil {
+				return
+			}
+			defer s.Reset(core.StreamNoError)
+			want := random(byte(i), 10_000)
+			if err := echoed(s, want); err == nil {
+				return
+			}
+		})
+	}
+	wg.Wait()
+	closeBoth(client, server)
+	wait()
+}
+
+// testMuxGarbage sends what no muxer sends. The session ends, and nothing else.
+func testMuxGarbage(t *testing.T, m core.Muxer) {
+	for seed := range byte(20) {
+		conn, evil := memnet.Pipe()
+		s := muxOn(t, m, conn, seed%2 == 0, NewMemory(-1))
+		wait := serve(s, echo)
+		var wg sync.WaitGroup
+		wg.Go(func() { io.Copy(io.Discard, evil) })
+		evil.Write(random(seed, 4096))
+		evil.Close()
+		<-s.Done()
+		s.Close()
+		wait()
+		wg.Wait()
+	}
+}
+
+// testMuxTruncated ends the connection after each byte of what a session sends:
+// the other one must never take that for the end of a stream.
+func testMuxTruncated(t *testing.T, m core.Muxer) {
+	recorded := recordStream(t, m)
+	for n := range len(recorded) {
+		conn, evil := memnet.Pipe()
+		s := muxOn(t, m, conn, false, NewMemory(-1))
+		var wg sync.WaitGroup
+		wg.Go(func() { io.Copy(io.Discard, evil) })
+		wait := serve(s, func(st core.MuxedStream) {
+			if got, err := io.ReadAll(st); err == nil && len(got) < len(recordedMessage) {
+				t.Errorf("after %d bytes, a stream ends with %q", n, got)
+			}
+			st.Close()
+		})
+		evil.Write(recorded[:n])
+		evil.Close()
+		<-s.Done()
+		s.Close()
+		wait()
+		wg.Wait()
+	}
+}
+
+const recordedMessage = "a message and its end"
+
+// recordStream returns the bytes with which a client opens a stream, sends a message
+// on it and closes it.
+func recordStream(t *testing.T, m core.Muxer) []byte {
+	t.Helper()
+	conn, tap := memnet.Pipe()
+	forward, remote := memnet.Pipe()
+	var recorded []byte
+	var wg sync.WaitGroup
+	wg.Go(func() { recorded = tee(forward, tap) })
+	wg.Go(func() { tee(tap, forward) })
+	client := muxOn(t, m, conn, true, NewMemory(-1))
+	server := muxOn(t, m, remote, false, NewMemory(-1))
+	s := openStream(t, client)
+	io.WriteString(s, recordedMessage)
+	s.CloseWrite()
+	accepted, err := server.AcceptStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(accepted); err != nil || string(got) != recordedMessage {
+		t.Fatalf("%q, %v", got, err)
+	}
+	closeBoth(client, server)
+	wg.Wait()
+	return recorded[:min(len(recorded), 200)]
+}
+
+// tee copies until the end, which it passes on, and returns what it copied.
+func tee(to, from *memnet.Conn) (all []byte) {
+	p := make([]byte, 4096)
+	for {
+		n, err := from.Read(p)
+		all = append(all, p[:n]...)
+		if _, werr := to.Write(p[:n]); err != nil || werr != nil {
+			to.CloseWrite()
+			return all
+		}
+	}
+}
