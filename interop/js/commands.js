@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { multiaddr } from '@multiformats/multiaddr'
+import { UsageError } from './flags.js'
+import { startNode, traits } from './node.js'
+import { cpuSeconds, print, quantile, stdinClosed } from './output.js'
+import { ECHO_PROTOCOL, PERF_PROTOCOL, PING_PROTOCOL, echo, perf, pings } from './protocols.js'
+
+const STREAM_OPTIONS = { maxOutboundStreams: 100_000 }
+
+export const commands = {
+  listen,
+  ping: client(pingCommand),
+  identify: client(identifyCommand),
+  perf: client(perfCommand),
+  echo: client(echoCommand),
+  streams: client(streamsCommand),
+  handshakes: handshakesCommand,
+  idle: idleCommand
+}
+
+async function listen (flags) {
+  const node = await startNode(flags, { listen: true })
+  const seen = new Map()
+  node.addEventListener('peer:connect', ({ detail: peer }) => {
+    const connection = node.getConnections(peer)[0]
+    const line = { peer: peer.toString(), addr: connection?.remoteAddr.toString() ?? '', ...(connection && traits(connection)) }
+    seen.set(line.peer, line)
+    print({ event: 'peer:connect', ...line, limited: connection?.limits != null })
+  })
+  node.addEventListener('peer:disconnect', ({ detail: peer }) => {
+    const id = peer.toString()
+    print({ event: 'peer:disconnect', peer: id, addr: seen.get(id)?.addr ?? '' })
+    seen.delete(id)
+  })
+  print({ peer_id: node.peerId.toString(), addrs: node.getMultiaddrs().map(String) })
+  for (const addr of flags.connect?.split(',') ?? []) {
+    node.dial(address(addr)).catch(err => { console.error(`connect ${addr}:`, err) })
+  }
+  await stdinClosed(line => { if (line === 'gc') print(collected()) })
+  await node.stop()
+}
+
+// collected collects garbage and tells what memory is left in use; Node has no goroutines and does not tell its stacks.
+function collected () {
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
+  const { heapTotal, heapUsed, external } = process.memoryUsage()
+  return { heap_inuse: heapTotal + external, heap_alloc: heapUsed + external, stack_inuse: 0, goroutines: 0 }
+}
+
+// client wraps a command that works on one connection: it dials, runs and stops the node.
+function client (run) {
+  return async (flags, [addr]) => {
+    const target = address(addr)
+    const node = await startNode(flags)
+    const signal = AbortSignal.timeout(flags.timeout)
+    const start = performance.now()
+    const connection = await node.dial(target, { signal })
+    try {
+      return await run({ node, connection, flags, signal, start, handshake: performance.now() - start })
+    } finally {
+      await node.stop()
+    }
+  }
+}
+
+async function pingCommand ({ node, connection, flags, signal, start, handshake }) {
+  await node.services.identify.identify(connection, { signal })
+  const identified = performance.now() - start
+  const stream = await connection.newStream(PING_PROTOCOL, { signal })
+  const rtts = await pings(stream, flags.count, signal)
+  return {
+    handshake_ms: handshake,
+    identified_ms: identified,
+    rtt_min_ms: quantile(rtts, 0),
+    rtt_median_ms: quantile(rtts, 0.5),
+    rtt_p99_ms: quantile(rtts, 0.99),
+    ...traits(connection)
+  }
+}
+
+async function identifyCommand ({ node, connection, signal }) {
+  const result = await node.services.identify.identify(connection, { signal })
+  return {
+    agent: result.agentVersion ?? '',
+    protocol_version: result.protocolVersion ?? '',
+    protocols: [...result.protocols].sort(),
+    listen_addrs: result.listenAddrs.map(String),
+    observed_addr: result.observedAddr?.getComponents().length > 0 ? result.observedAddr.toString() : '',
+    // The library hands the record on only after it has verified the envelope.
+    signed_peer_record: result.signedPeerRecord != null
+  }
+}
+
+async function perfCommand ({ connection, flags, signal }) {
+  const stream = await connection.newStream(PERF_PROTOCOL, { signal })
+  const cpu = cpuSeconds()
+  const result = await perf(stream, flags, signal)
+  return { ...result, client_cpu_seconds: cpuSeconds() - cpu }
+}
+
+async function echoCommand ({ connection, flags, signal }) {
+  const start = performance.now()
+  const stream = await connection.newStream(ECHO_PROTOCOL, { signal })
+  await echo(stream, flags.size, signal)
+  return { ok: true, seconds: (performance.now() - start) / 1000 }
+}
+
+async function streamsCommand ({ connection, flags, signal }) {
+  return repeat('streams', flags, async () => {
+    const start = performance.now()
+    const stream = await connection.newStream(ECHO_PROTOCOL, { signal, ...STREAM_OPTIONS })
+    await echo(stream, flags.size, signal)
+    return performance.now() - start
+  })
+}
+
+// handshakesCommand dials count times. A node dials one peer once at a time, so each of the parallel workers has a node of its
+// own; with --fresh every dial has. The latency is that of the dial, with --identify up to identify's answer.
+async function handshakesCommand (flags, [addr]) {
+  const target = address(addr)
+  const signal = AbortSignal.timeout(flags.timeout)
+  const seed = worker => flags.seed === 0 ? 0 : flags.seed + worker
+  const nodes = []
+  if (!flags.fresh) {
+    for (let i = 0; i < Math.min(flags.parallel, flags.count); i++) nodes.push(await startNode(flags, { seed: seed(i) }))
+  }
+  const result = await repeat('handshakes', flags, async worker => {
+    const node = flags.fresh ? await startNode(flags, { seed: 0 }) : nodes[worker]
+    try {
+      const start = performance.now()
+      const connection = await node.dial(target, { signal, force: true })
+      if (flags.identify) await node.services.identify.identify(connection, { signal })
+      const latency = performance.now() - start
+      await connection.close({ signal })
+      return latency
+    } finally {
+      if (flags.fresh) await node.stop()
+    }
+  })
+  await Promise.all(nodes.map(node => node.stop()))
+  return result
+}
+
+// repeat runs an operation count times on parallel workers and sums up; the operation returns its latency in milliseconds.
+async function repeat (noun, { count, parallel }, operation) {
+  const latencies = []
+  let started = 0
+  let errors = 0
+  let last
+  const cpu = cpuSeconds()
+  const start = performance.now()
+  await Promise.all(Array.from({ length: Math.min(parallel, count) }, async (_, worker) => {
+    while (started < count) {
+      started++
+      try {
+        latencies.push(await operation(worker))
+      } catch (err) {
+        errors++
+        last = err
+        console.error(`${noun}: ${err.message}`)
+      }
+    }
+  }))
+  if (errors === count) throw last
+  return {
+    [`${noun}_per_second`]: latencies.length * 1000 / (performance.now() - start),
+    client_cpu_seconds: cpuSeconds() - cpu,
+    latency_median_ms: quantile(latencies, 0.5),
+    latency_p99_ms: quantile(latencies, 0.99),
+    errors
+  }
+}
+
+// idleCommand holds conns connections, each from its own identity, until stdin closes.
+async function idleCommand (flags, [addr]) {
+  const target = address(addr)
+  const signal = AbortSignal.timeout(flags.timeout)
+  const nodes = []
+  const start = performance.now()
+  for (let i = 0; i < flags.conns; i++) {
+    const node = await startNode(flags, { seed: flags.seed === 0 ? 0 : flags.seed + i })
+    nodes.push(node)
+    await node.dial(target, { signal })
+  }
+  print({ conns: flags.conns, seconds: (performance.now() - start) / 1000 })
+  await stdinClosed()
+  await Promise.all(nodes.map(node => node.stop()))
+}
+
+function address (text) {
+  try {
+    return multiaddr(text)
+  } catch (err) {
+    throw new UsageError(`${text}: ${err.message}`)
+  }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+import { parseArgs } from 'node:util'
+
+// UsageError ends the process with exit code 2, UnsupportedError with 1.
+export class UsageError extends Error {}
+export class UnsupportedError extends Error {
+  constructor (what) { super(`unsupported: ${what}`) }
+}
+
+// What this peer does, by command: the number of positional arguments.
+const positionals = { listen: 0, ping: 1, identify: 1, perf: 1, echo: 1, handshakes: 1, streams: 1, idle: 1 }
+
+// The commands and flags of other peers' command lines that this peer does not take part in.
+const foreignCommands = ['fetch', 'dht', 'publish', 'subscribe', 'pubsub-bench', 'sim-gossip', 'dial-through', 'rendezvous']
+const foreignFlags = {
+  pnet: 'string', 'relay-service': 'boolean', 'relay-limits': 'boolean', reserve: 'string', autonat: 'string', 'hole-punch': 'boolean',
+  dht: 'string', 'dht-prefix': 'string', pubsub: 'string', topic: 'string', unsigned: 'boolean', rendezvous: 'string', mdns: 'boolean',
+  bootstrap: 'string', fetch: 'string', data: 'string', window: 'string', nodes: 'string', degree: 'string', messages: 'string',
+  rate: 'string', wait: 'string'
+}
+
+const strings = ['transport', 'security', 'muxer', 'ip', 'connect', 'key', 'key-type', 'cpuprofile', 'memprofile']
+const durations = { timeout: 60_000 }
+const counts = { port: 0, seed: 0, count: 10, parallel: 1, size: 32, upload: 0, download: 0, block: 65536, conns: 1 }
+const booleans = ['identify', 'fresh']
+const words = {
+  transport: ['tcp', 'ws', 'quic', 'wss', 'webtransport', 'webrtc-direct', 'webrtc', 'memory'],
+  security: ['noise', 'tls', 'plaintext', 'both'],
+  muxer: ['yamux', 'mplex'],
+  'key-type': ['ed25519', 'rsa', 'secp256k1', 'ecdsa']
+}
+const spoken = ['tcp', 'ws']
+
+// parse reads the command line; flags and positional arguments mix in any order.
+export function parse (argv) {
+  const options = {}
+  for (const name of [...strings, ...Object.keys(durations), ...Object.keys(counts)]) options[name] = { type: 'string' }
+  for (const name of booleans) options[name] = { type: 'boolean' }
+  for (const [name, type] of Object.entries(foreignFlags)) options[name] = { type }
+
+  let parsed
+  try {
+    parsed = parseArgs({ args: argv, options, allowPositionals: true })
+  } catch (err) {
+    throw new UsageError(err.message)
+  }
+  const [command, ...args] = parsed.positionals
+  if (foreignCommands.includes(command)) throw new UnsupportedError(`this peer has no command ${command}`)
+  if (!(command in positionals)) throw new UsageError(`want a command: ${Object.keys(positionals).join(', ')}`)
+  for (const name of Object.keys(foreignFlags)) {
+    if (name in parsed.values) throw new UnsupportedError(`this peer has no flag --${name}`)
+  }
+  if (args.length !== positionals[command]) {
+    throw new UsageError(`${command} takes ${positionals[command]} argument(s), got ${args.length}`)
+  }
+  return { command, args, flags: values(parsed.values, command) }
+}
+
+function values (given, command) {
+  const flags = { ...given }
+  for (const [name, fallback] of Object.entries(counts)) flags[name] = count(name, given[name], fallback)
+  for (const [name, fallback] of Object.entries(durations)) flags[name] = duration(name, given[name], fallback)
+  for (const name of ['count', 'parallel', 'block', 'conns']) {
+    if (flags[name] < 1) throw new UsageError(`--${name} must be at least 1`)
+  }
+  flags.transport = given.transport ?? 'tcp'
+  flags.security = given.security ?? (command === 'listen' ? 'both' : 'noise')
+  flags.muxer = given.muxer ?? 'yamux'
+  flags.ip = given.ip ?? '127.0.0.1'
+  flags['key-type'] = given['key-type'] ?? 'ed25519'
+  flags.transports = flags.transport.split(',')
+  for (const name of Object.keys(words)) {
+    for (const word of name === 'transport' ? flags.transports : [flags[name]]) {
+      if (!words[name].includes(word)) throw new UsageError(`--${name} ${word}: want one of ${words[name].join(', ')}`)
+    }
+  }
+  for (const name of flags.transports) {
+    if (!spoken.includes(name)) throw new UnsupportedError(`this peer has no transport ${name}`)
+  }
+  return flags
+}
+
+function count (name, text, fallback) {
+  if (text == null) return fallback
+  const n = Number(text)
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(n)) throw new UsageError(`--${name} ${text}: want a whole number`)
+  return n
+}
+
+// duration reads "500ms", "10s", "2m" or a bare number of seconds, and returns milliseconds.
+function duration (name, text, fallback) {
+  if (text == null) return fallback
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m)?$/.exec(text)
+  if (match == null) throw new UsageError(`--${name} ${text}: want a duration such as 10s`)
+  return Math.round(Number(match[1]) * { ms: 1, s: 1000, m: 60_000 }[match[2] ?? 's'])
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+import { readFileSync } from 'node:fs'
+import { isIPv6 } from 'node:net'
+import { generateKeyPair, generateKeyPairFromSeed, privateKeyFromProtobuf } from '@libp2p/crypto/keys'
+import { identify, identifyPush } from '@libp2p/identify'
+import { mplex } from '@libp2p/mplex'
+import { noise } from '@libp2p/noise'
+import { ping } from '@libp2p/ping'
+import { plaintext } from '@libp2p/plaintext'
+import { tcp } from '@libp2p/tcp'
+import { tls } from '@libp2p/tls'
+import { webSockets } from '@libp2p/websockets'
+import { yamux } from '@libp2p/yamux'
+import { createLibp2p } from 'libp2p'
+import { ECHO_PROTOCOL, PERF_PROTOCOL, serveEcho, servePerf } from './protocols.js'
+import { UnsupportedError, UsageError } from './flags.js'
+
+// The library's defaults end a ping stream after 10 s, hold 300 connections and take five new ones a second from one address:
+// too little for a benchmark.
+const LONG_MS = 600_000
+const MANY = 100_000
+
+const securities = {
+  noise: () => [noise()],
+  tls: () => [tls()],
+  plaintext: () => [plaintext()],
+  both: () => [noise(), tls()]
+}
+const muxers = {
+  yamux: () => [yamux({ maxInboundStreams: MANY, maxOutboundStreams: MANY })],
+  // disconnectThreshold: mplex closes a connection on which more than this many streams are opened in one second.
+  mplex: () => [mplex({ maxInboundStreams: MANY, maxOutboundStreams: MANY, disconnectThreshold: MANY })]
+}
+
+// startNode starts a node as the flags say. It serves identify, identify push, ping, echo and perf; it asks a new connection
+// for identify by itself only when it listens, so that a client decides what it measures.
+export async function startNode (flags, { listen = false, seed = flags.seed } = {}) {
+  const streams = { maxInboundStreams: MANY, maxOutboundStreams: MANY }
+  const node = await createLibp2p({
+    privateKey: await privateKey({ ...flags, seed }),
+    addresses: { listen: listen ? listenAddrs(flags) : [] },
+    transports: [tcp(), webSockets()],
+    connectionEncrypters: securities[flags.security](),
+    streamMuxers: muxers[flags.muxer](),
+    connectionMonitor: { enabled: false },
+    connectionManager: {
+      maxConnections: MANY,
+      inboundConnectionThreshold: MANY,
+      maxIncomingPendingConnections: MANY
+    },
+    services: {
+      identify: identify({ runOnConnectionOpen: listen }),
+      identifyPush: identifyPush(),
+      ping: ping({ timeout: LONG_MS })
+    }
+  })
+  await node.handle(ECHO_PROTOCOL, serveEcho, streams)
+  await node.handle(PERF_PROTOCOL, servePerf, streams)
+  return node
+}
+
+function listenAddrs ({ transports, ip, port }) {
+  const base = `/${isIPv6(ip) ? 'ip6' : 'ip4'}/${ip}/tcp/${port}`
+  return transports.map(name => name === 'ws' ? `${base}/ws` : base)
+}
+
+// privateKey gives the identity: --key reads a file with libp2p's protobuf form of a private key; --seed N is Ed25519 from 32
+// bytes, N little-endian and then zeros, so that every implementation gets the same peer ID; seed 0 is random.
+async function privateKey ({ key, seed, 'key-type': type }) {
+  if (key != null) return privateKeyFromProtobuf(readFileSync(key))
+  if (seed !== 0) {
+    if (type !== 'ed25519') throw new UsageError('--seed makes Ed25519 keys only')
+    const bytes = new Uint8Array(32)
+    new DataView(bytes.buffer).setBigUint64(0, BigInt(seed), true)
+    return generateKeyPairFromSeed('Ed25519', bytes)
+  }
+  // @libp2p/crypto has ECDSA keys, but peerIdFromPublicKey of @libp2p/peer-id 6.0.15 does not take them.
+  if (type === 'ecdsa') throw new UnsupportedError('js-libp2p has no ECDSA identity')
+  return generateKeyPair({ ed25519: 'Ed25519', rsa: 'RSA', secp256k1: 'secp256k1' }[type])
+}
+
+// traits names what a connection runs on, in the words of the command line.
+export function traits (connection) {
+  const names = connection.remoteAddr.getComponents().map(component => component.name)
+  const order = ['p2p-circuit', 'webrtc-direct', 'webrtc', 'webtransport', 'quic-v1', 'wss', 'ws', 'memory', 'tcp']
+  return {
+    transport: order.find(name => names.includes(name)) ?? 'unknown',
+    security: connection.encryption?.split('/')[1] ?? '',
+    muxer: connection.multiplexer?.split('/')[1] ?? ''
+  }
+}
