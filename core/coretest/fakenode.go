@@ -12,7 +12,6 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/xnode-p2p/xnode/core"
-	"github.com/xnode-p2p/xnode/core/internal/eventbus"
 	"github.com/xnode-p2p/xnode/core/memnet"
 	"github.com/xnode-p2p/xnode/core/peer"
 )
@@ -21,7 +20,7 @@ import (
 // of services. It reaches the other nodes of its group and nobody else.
 type FakeNode struct {
 	*Identity
-	*eventbus.Bus
+	*fakeEvents
 	*fakePeers
 
 	addr  ma.Multiaddr
@@ -47,12 +46,12 @@ func FakeNodes(t testing.TB, n int) []*FakeNode {
 	list := make([]*FakeNode, 0, n)
 	for i := range n {
 		node := &FakeNode{
-			Identity:  NewIdentity(uint64(i + 1)),
-			Bus:       eventbus.New(),
-			fakePeers: newFakePeers(),
-			addr:      memnet.Addr(i + 1).Multiaddr(),
-			group:     group,
-			tags:      make(map[peer.ID]map[string]int),
+			Identity:   NewIdentity(uint64(i + 1)),
+			fakeEvents: new(fakeEvents),
+			fakePeers:  newFakePeers(),
+			addr:       memnet.Addr(i + 1).Multiaddr(),
+			group:      group,
+			tags:       make(map[peer.ID]map[string]int),
 		}
 		group[node.ID()] = node
 		list = append(list, node)

@@ -26,7 +26,7 @@ func NewMemory(limit int) *Memory { return &Memory{limit: limit} }
 func (m *Memory) Reserve(n int, priority uint8) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if allowed := m.limit / 256 * (int(priority) + 1); m.limit >= 0 && m.reserved+n > allowed {
+	if allowed := m.limit * (int(priority) + 1) / 256; m.limit >= 0 && m.reserved+n > allowed {
 		return &core.LimitError{Scope: "coretest", Resource: "bytes", Limit: int64(m.limit), Knob: "the argument of NewMemory"}
 	}
 	m.reserved += n

@@ -108,7 +108,7 @@ func testMemoryRefused(t *testing.T, m core.Muxer) {
 }
 
 // testMemoryTight has a budget on the server for a few streams of many that the
-// client opens: some work, the others fail, and nothing is left of any.
+// client opens: whatever becomes of them, nothing is left of any.
 func testMemoryTight(t *testing.T, m core.Muxer) {
 	conn, remote := memnet.Pipe()
 	client := muxOn(t, m, conn, true, NewMemory(-1))
@@ -122,10 +122,7 @@ func testMemoryTight(t *testing.T, m core.Muxer) {
 				return
 			}
 			defer s.Reset(core.StreamNoError)
-			want := random(byte(i), 10_000)
-			if err := echoed(s, want); err == nil {
-				return
-			}
+			_ = echoed(s, random(byte(i), 10_000)) // or not: there is no room for all
 		})
 	}
 	wg.Wait()
