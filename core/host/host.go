@@ -37,6 +37,9 @@ type Settings struct {
 	Log *slog.Logger
 	// Resolver looks up names. Nil means the system's resolver.
 	Resolver resolve.Backend
+	// NoIdentify makes a node that neither asks nor answers identify. It is
+	// for measurements: other peers learn nothing of such a node.
+	NoIdentify bool
 }
 
 // Host is a node. It plays all roles of [core.Node]. What it runs is decided
@@ -48,6 +51,7 @@ type Host struct {
 	swarm    *swarm.Swarm
 	limits   *limits.Limits
 	gater    *gater.Gater
+	book     *peerstore.Book
 	identify *identify.Service
 	addrs    *addrs
 
@@ -103,6 +107,7 @@ func New(s Settings) (*Host, error) {
 	if h.gater, err = gater.New(gater.Config{}); err != nil {
 		return nil, err
 	}
+	h.book = book
 	h.addrs = newAddrs(bus, h.bound)
 	h.swarm = swarm.New(swarm.Settings{
 		Identity: id,
@@ -125,7 +130,9 @@ func New(s Settings) (*Host, error) {
 		Log:             log,
 		Now:             time.Now,
 	})
-	h.identify.Start()
+	if !s.NoIdentify {
+		h.identify.Start()
+	}
 	return h, nil
 }
 
@@ -146,7 +153,12 @@ func (h *Host) Protocols() []string { return h.swarm.Protocols() }
 // Disconnect closes all connections to p.
 func (h *Host) Disconnect(p peer.ID) error { return h.swarm.Disconnect(p) }
 
-// WaitIdentified waits until identify on c has ended and says how.
+// PeerProtocolVersion is the version of the protocol family that p names in
+// identify; empty if unknown.
+func (h *Host) PeerProtocolVersion(p peer.ID) string { return h.book.PeerProtocolVersion(p) }
+
+// WaitIdentified waits until identify on c has ended and says how. With
+// [Settings].NoIdentify it waits for ctx.
 func (h *Host) WaitIdentified(ctx context.Context, c core.Conn) error { return h.identify.Wait(ctx, c) }
 
 // Limits returns what is in use and what may be.
