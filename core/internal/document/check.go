@@ -3,6 +3,7 @@
 package document
 
 import (
+	"cmp"
 	"encoding"
 	"encoding/json"
 	"errors"
@@ -46,16 +47,22 @@ func (d *Document) Check() error {
 	} else if apps != nil {
 		c.mismatch(apps, "/apps", "an object")
 	}
+	c.admin()
+	c.names(d.root, "", make(map[string]string))
 	return c.result()
 }
 
 // checker collects mistakes.
 type checker struct {
 	doc    *Document
-	errors []error
+	errors []error // of type *Error
 }
 
 func (c *checker) result() error {
+	slices.SortStableFunc(c.errors, func(a, b error) int {
+		x, y := a.(*Error), b.(*Error)
+		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
+	})
 	if len(c.errors) > maxErrors {
 		more := fmt.Errorf("and %d more", len(c.errors)-maxErrors)
 		c.errors = append(c.errors[:maxErrors], more)

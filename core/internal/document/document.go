@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 )
@@ -168,11 +169,31 @@ func (p *parser) locate(err error) error {
 	if errors.As(err, &syntax) {
 		at = max(int(syntax.Offset)-1, 0)
 	}
-	if at >= len(p.doc.text) {
-		at = max(len(p.doc.text)-1, 0)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || at >= len(p.doc.text) {
+		at = len(bytes.TrimRight(p.doc.text, " \t\r\n"))
+		if at == 0 {
+			return p.doc.errorAt("", 0, "the document is empty", `write {"apps": {"xnode": {}}} for a node with default settings`)
+		}
 		return p.doc.errorAt("", at, "the document ends too early", "close every bracket, brace and quote that was opened")
 	}
-	return p.doc.errorAt("", at, err.Error(), "write valid JSON here")
+	return p.doc.errorAt("", at, err.Error(), syntaxRemedy(p.doc.text, at))
+}
+
+// syntaxRemedy knows the habits that other formats allow.
+func syntaxRemedy(text []byte, at int) string {
+	switch before := bytes.TrimRight(text[:at], " \t\r\n"); {
+	case text[at] == '/' || text[at] == '#':
+		return "remove the comment: JSON has none"
+	case text[at] == '\'':
+		return `use double quotes`
+	case bytes.HasPrefix(text, []byte("\xef\xbb\xbf")) && at < 3:
+		return "save the file without a byte order mark"
+	case bytes.HasSuffix(before, []byte(",")) && (text[at] == '}' || text[at] == ']'):
+		return "remove the comma before it"
+	case text[at] == '"':
+		return "put a comma before it"
+	}
+	return "write valid JSON here"
 }
 
 // errorAt makes an Error for a place in the text.

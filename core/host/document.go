@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package host
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/xnode-p2p/xnode/core/internal/document"
+)
+
+// Mistake is one mistake in a configuration document: where it is, what is
+// wrong and how to mend it.
+type Mistake = document.Error
+
+// Mistakes lists the mistakes that an error of [CheckDocument],
+// [ValidateDocument] or [LoadDocument] consists of, in their order. An error of
+// another kind becomes a mistake without a place.
+func Mistakes(err error) []*Mistake {
+	if err == nil {
+		return nil
+	}
+	var one *Mistake
+	if errors.As(err, &one) && error(one) == err {
+		return []*Mistake{one}
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		var list []*Mistake
+		for _, e := range many.Unwrap() {
+			list = append(list, Mistakes(e)...)
+		}
+		return list
+	}
+	return []*Mistake{{Problem: err.Error()}}
+}
+
+// CheckDocument compares a document with what the modules in this binary
+// understand. It loads nothing. A document of more than 16 MiB or 64 levels, or
+// one in which a key stands twice in an object, is refused.
+func CheckDocument(text []byte) error {
+	_, err := check(text)
+	return err
+}
+
+// CheckAdmin says what is wrong with an address for the admin endpoint.
+func CheckAdmin(address string) error {
+	if problem, remedy := document.CheckAdminAddress(address); problem != "" {
+		return fmt.Errorf("%s; %s", problem, remedy)
+	}
+	return nil
+}
+
+// ValidateDocument checks a document and provisions its modules, but starts
+// nothing.
+func ValidateDocument(text []byte) error {
+	d, err := check(text)
+	if err != nil {
+		return err
+	}
+	config := new(caddy.Config)
+	err = caddy.StrictUnmarshalJSON(caddy.RemoveMetaFields(text), config)
+	if err == nil {
+		err = caddy.Validate(config)
+	}
+	return locate(d, err)
+}
+
+// LoadDocument checks a document and makes it the process's running
+// configuration. If it fails the one before goes on. The same document again
+// changes nothing unless force is true.
+func LoadDocument(text []byte, force bool) error {
+	d, err := check(text)
+	if err != nil {
+		return err
+	}
+	return locate(d, caddy.Load(text, force))
+}
+
+func check(text []byte) (*document.Document, error) {
+	d, err := document.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return d, d.Check()
+}
+
+func locate(d *document.Document, err error) error {
+	if err == nil {
+		return nil
+	}
+	return d.Locate(err)
+}
