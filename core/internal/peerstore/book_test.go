@@ -185,6 +185,10 @@ func TestIdentified(t *testing.T) {
 	b.SetIdentified(id(1), Identified{Protocols: []string{"/a", "/b"}, Agent: "x", ProtocolVersion: "v", Addrs: addrs(t, "/memory/2", "/memory/3")})
 	expect(t, b, id(1), "/memory/1", "/memory/2", "/memory/3")
 
+	b.SetIdentified(id(1), Identified{Protocols: []string{"/a", "/b"}, Agent: "x", ProtocolVersion: "v", Addrs: addrs(t, "/memory/2", "/memory/3", "/memory/9"),
+		Accept: func(a ma.Multiaddr) bool { return a.String() != "/memory/9" }})
+	expect(t, b, id(1), "/memory/1", "/memory/2", "/memory/3")
+
 	// Absent is not cleared.
 	added, removed, _ := b.SetIdentified(id(1), Identified{Partial: true, Agent: "y"})
 	if added != nil || removed != nil || b.PeerAgent(id(1)) != "y" || b.PeerProtocolVersion(id(1)) != "v" {

@@ -31,9 +31,26 @@ type Identified struct {
 	// SignedRecord is an envelope with the peer's record; empty if there is
 	// none. If it is good and not old its addresses are stored, not Addrs.
 	SignedRecord []byte
+	// Accept, if set, says which of the addresses to store, signed ones
+	// included.
+	Accept func(ma.Multiaddr) bool
 	// Partial is true if what is empty here was not said, rather than said
 	// to be empty.
 	Partial bool
+}
+
+// accepted returns those of the addresses that are to be stored.
+func (s Identified) accepted(addrs []ma.Multiaddr) []ma.Multiaddr {
+	if s.Accept == nil {
+		return addrs
+	}
+	var list []ma.Multiaddr
+	for _, a := range addrs {
+		if s.Accept(a) {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 // SetIdentified stores what p said of itself. It returns the protocols that it
@@ -43,12 +60,14 @@ type Identified struct {
 // too late.
 func (b *Book) SetIdentified(p peer.ID, said Identified) (added, removed []string, err error) {
 	list := newProtocols(said.Protocols, b.config.Protocols)
-	addrs := compactAll(p, said.Addrs)
+	addrs := compactAll(p, said.accepted(said.Addrs))
 	agent := wire.Text(said.Agent, maxText)
 	version := wire.Text(said.ProtocolVersion, maxText)
 	var r *record.PeerRecord
 	if len(said.SignedRecord) > 0 {
-		r, err = record.ConsumePeerRecord(said.SignedRecord, p)
+		if r, err = record.ConsumePeerRecord(said.SignedRecord, p); err == nil {
+			r.Addrs = said.accepted(r.Addrs)
+		}
 	}
 
 	b.mu.Lock()
