@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+type idleResult struct {
+	Conns   int     `json:"conns"`
+	Seconds float64 `json:"seconds"`
+}
+
+// idleDials is how many connections are being made at a time.
+const idleDials = 8
+
+func idleCommand(flags *flag.FlagSet) body {
+	conns := flags.Int("conns", 100, "connections to hold, each from an identity of its own")
+	return func(ctx context.Context, in *invocation) error {
+		if *conns < 1 {
+			return usagef("--conns %d: want 1 or more", *conns)
+		}
+		l := load{count: *conns, parallel: idleDials}
+		if err := l.check(); err != nil {
+			return err
+		}
+		h, err := in.dialers()
+		if err != nil {
+			return err
+		}
+		defer h.close()
+		if err := h.keep(ctx, *conns); err != nil {
+			return err
+		}
+		setup, cancel := in.withTimeout(ctx)
+		defer cancel()
+		watch := startWatch()
+		if err := h.holdAll(setup, l); err != nil {
+			return fmt.Errorf("idle: %w", err)
+		}
+		in.out.emit(idleResult{Conns: *conns, Seconds: watch.seconds()})
+		in.serve(ctx)
+		return nil
+	}
+}
+
+// holdAll connects every node to the target, identify included, and leaves the
+// connections open.
+func (h *dialers) holdAll(ctx context.Context, l load) error {
+	var next atomic.Int64
+	_, err := l.run(ctx, func(int) (time.Duration, error) {
+		_, took, err := h.reach(ctx, h.nodes[next.Add(1)-1])
+		return took, err
+	})
+	if err == nil {
+		err = l.first
+	}
+	if err != nil {
+		return err
+	}
+	for i, n := range h.nodes {
+		if len(n.ConnsTo(h.target.ID)) == 0 {
+			return fmt.Errorf("connection %d of %d went away", i+1, len(h.nodes))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+
+	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/peer"
+)
+
+// ready is the first line of a serving node.
+type ready struct {
+	PeerID peer.ID  `json:"peer_id"`
+	Addrs  []string `json:"addrs"`
+}
+
+// connected is the event of a connection that came up, whoever dialled.
+type connected struct {
+	Event string  `json:"event"`
+	Peer  peer.ID `json:"peer"`
+	Addr  string  `json:"addr"`
+	layers
+	Limited bool `json:"limited"`
+}
+
+type disconnected struct {
+	Event string  `json:"event"`
+	Peer  peer.ID `json:"peer"`
+	Addr  string  `json:"addr"`
+}
+
+func listenCommand(flags *flag.FlagSet) body {
+	ip := flags.String("ip", "127.0.0.1", "address to listen on")
+	port := flags.Int("port", 0, "port to listen on, 0 for any; a second transport on the same sort of socket takes the next one")
+	quiet := flags.Bool("quiet", false, "no event lines, for benchmarks")
+	noIdentify := flags.Bool("no-identify", false, "neither ask nor answer identify, for benchmarks of the handshake alone")
+	var dials list
+	flags.Var(&dials, "connect", "addresses to dial once listening, comma separated")
+
+	return func(ctx context.Context, in *invocation) error {
+		if len(in.args) != 0 {
+			return usagef("unexpected argument %q", in.args[0])
+		}
+		if len(in.options.transports) == 0 {
+			in.options.transports = list{"tcp"}
+		}
+		var targets []peer.AddrInfo
+		for _, text := range dials {
+			target, err := parseTarget(text)
+			if err != nil {
+				return err
+			}
+			targets = append(targets, target)
+		}
+		b, err := in.options.serving(*ip, *port)
+		if err != nil {
+			return err
+		}
+		b.bare = *noIdentify
+		n, err := b.start(ctx)
+		if err != nil {
+			return err
+		}
+		defer n.Close()
+		in.out.emit(n.ready())
+		if !*quiet {
+			in.out.tell(n)
+		}
+
+		setup, cancel := in.withTimeout(ctx)
+		defer cancel()
+		for _, target := range targets {
+			if _, err := n.Connect(setup, target); err != nil {
+				return fmt.Errorf("connect: %w", err)
+			}
+		}
+		in.serve(ctx)
+		return nil
+	}
+}
+
+// serving returns the blueprint of a node that listens and serves what every
+// peer serves.
+func (o *options) serving(ip string, port int) (blueprint, error) {
+	b, err := o.blueprint()
+	if err != nil {
+		return b, err
+	}
+	if b.transports, err = o.namedTransports(); err != nil {
+		return b, err
+	}
+	b.protocols = map[string]json.RawMessage{}
+	for _, name := range []string{"ping", "perf", "echo"} {
+		b.protocols[name] = json.RawMessage("{}")
+	}
+	b.listen, err = listenAddrs(b.transports, ip, port)
+	return b, err
+}
+
+// ready returns the first line: every address that others can dial.
+func (n *node) ready() ready {
+	r := ready{PeerID: n.ID(), Addrs: []string{}}
+	for _, a := range n.Addrs() {
+		r.Addrs = append(r.Addrs, peer.JoinAddr(a, n.ID()).String())
+	}
+	return r
+}
+
+// tell writes connections as they come and go. The node waits for each line to
+// be written, so whoever asks for events must read them.
+func (l *lines) tell(n *node) {
+	core.On(n, func(e core.Connected) {
+		l.emit(connected{
+			Event: "peer:connect", Peer: e.Conn.RemotePeer(), Addr: e.Conn.RemoteMultiaddr().String(),
+			layers: layersOf(e.Conn), Limited: e.Conn.Stat().Limited,
+		})
+	})
+	core.On(n, func(e core.Disconnected) {
+		l.emit(disconnected{Event: "peer:disconnect", Peer: e.Conn.RemotePeer(), Addr: e.Conn.RemoteMultiaddr().String()})
+	})
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// server is a listen command that runs in this process.
+type server struct {
+	addr  string
+	lines *bufio.Scanner
+	stdin *io.PipeWriter
+	exit  chan int
+	wg    sync.WaitGroup
+}
+
+func startServer(t *testing.T, args ...string) *server {
+	t.Helper()
+	stdin, toStdin := io.Pipe()
+	fromStdout, stdout := io.Pipe()
+	s := &server{lines: bufio.NewScanner(fromStdout), stdin: toStdin, exit: make(chan int, 1)}
+	s.wg.Go(func() {
+		s.exit <- run(t.Context(), append([]string{"listen"}, args...), stdin, stdout, t.Output())
+		stdout.Close()
+	})
+	var first ready
+	s.next(t, &first)
+	if first.PeerID == "" || len(first.Addrs) == 0 {
+		t.Fatalf("first line %+v", first)
+	}
+	s.addr = first.Addrs[0]
+	return s
+}
+
+// next reads the next line into v.
+func (s *server) next(t *testing.T, v any) {
+	t.Helper()
+	if !s.lines.Scan() {
+		t.Fatalf("no line: %v", s.lines.Err())
+	}
+	if err := json.Unmarshal(s.lines.Bytes(), v); err != nil {
+		t.Fatalf("%s: %v", s.lines.Bytes(), err)
+	}
+}
+
+func (s *server) stop(t *testing.T) {
+	t.Helper()
+	s.stdin.Close()
+	for s.lines.Scan() { // events of the end
+	}
+	if status := <-s.exit; status != exitDone {
+		t.Errorf("listen: exit status %d", status)
+	}
+	s.wg.Wait()
+}
+
+// client runs one command to its end and returns its only line.
+func client(t *testing.T, args ...string) map[string]any {
+	t.Helper()
+	var out bytes.Buffer
+	if status := run(t.Context(), args, strings.NewReader(""), &out, t.Output()); status != exitDone {
+		t.Fatalf("%v: exit status %d: %s", args, status, out.Bytes())
+	}
+	line := map[string]any{}
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+		t.Fatalf("%v: %q: %v", args, out.Bytes(), err)
+	}
+	return line
+}
+
+func TestEveryCommand(t *testing.T) {
+	s := startServer(t, "--quiet", "--seed", "7", "--transport", "tcp", "--security", "noise", "--muxer", "yamux")
+	defer s.stop(t)
+
+	if got := client(t, "ping", "--count", "3", s.addr); got["transport"] != "tcp" || got["security"] != "noise" || got["muxer"] != "yamux" {
+		t.Errorf("ping went over %v", got)
+	}
+	got := client(t, "identify", s.addr)
+	protocols := got["protocols"].([]any)
+	if got["protocol_version"] == "" || got["observed_addr"] == "" || got["signed_peer_record"] != true || len(protocols) < 5 {
+		t.Errorf("identify: %v", got)
+	}
+	if addrs := got["listen_addrs"].([]any); len(addrs) != 1 || !strings.HasPrefix(s.addr, addrs[0].(string)+"/p2p/") {
+		t.Errorf("identify: listens on %v, not %s", addrs, s.addr)
+	}
+	for _, sizes := range [][2]string{{"0", "0"}, {"1", "0"}, {"0", "1"}, {"3000001", "2000003"}} {
+		got := client(t, "perf", "--upload", sizes[0], s.addr, "--download", sizes[1])
+		if got["upload_bytes"] == nil || got["client_cpu_seconds"] == nil {
+			t.Errorf("perf: %v", got)
+		}
+	}
+	for _, size := range []string{"0", "1", "1000001"} {
+		if got := client(t, "echo", s.addr, "--size", size); got["ok"] != true {
+			t.Errorf("echo: %v", got)
+		}
+	}
+	for _, more := range []string{"", "--identify", "--fresh", "--fresh --identify"} {
+		args := append([]string{"handshakes", s.addr, "--count", "6", "--parallel", "2"}, strings.Fields(more)...)
+		if got := client(t, args...); got["errors"] != 0.0 {
+			t.Errorf("handshakes %s: %v", more, got)
+		}
+	}
+	if got := client(t, "streams", s.addr, "--count", "50", "--parallel", "4", "--size", "100"); got["errors"] != 0.0 {
+		t.Errorf("streams: %v", got)
+	}
+	if got := client(t, "idle", s.addr, "--conns", "10"); got["conns"] != 10.0 {
+		t.Errorf("idle: %v", got)
+	}
+}
+
+func TestHandshakesWithoutIdentify(t *testing.T) {
+	s := startServer(t, "--no-identify", "--quiet")
+	defer s.stop(t)
+	if got := client(t, "handshakes", s.addr, "--count", "4"); got["errors"] != 0.0 {
+		t.Errorf("handshakes: %v", got)
+	}
+	var out bytes.Buffer
+	if status := run(t.Context(), []string{"identify", s.addr}, strings.NewReader(""), &out, t.Output()); status != exitFailed {
+		t.Errorf("identify of a node without it: exit status %d: %s", status, out.Bytes())
+	}
+}
+
+func TestEventsAndMemory(t *testing.T) {
+	a := startServer(t, "--quiet")
+	defer a.stop(t)
+	b := startServer(t, "--connect", a.addr)
+	defer b.stop(t)
+	var event struct{ Event, Peer, Addr, Transport, Security, Muxer string }
+	b.next(t, &event)
+	if event.Event != "peer:connect" || !strings.HasSuffix(a.addr, event.Peer) || event.Security != "noise" {
+		t.Errorf("event %+v", event)
+	}
+	if _, err := io.WriteString(b.stdin, "gc\n"); err != nil {
+		t.Fatal(err)
+	}
+	var m memory
+	b.next(t, &m)
+	if m.HeapAlloc == 0 || m.HeapInuse == 0 || m.StackInuse == 0 || m.Goroutines == 0 {
+		t.Errorf("gc: %+v", m)
+	}
+}
+
+func TestEveryTypeOfKey(t *testing.T) {
+	s := startServer(t, "--quiet", "--key-type", "ecdsa")
+	defer s.stop(t)
+	for _, kind := range []string{"ed25519", "rsa", "secp256k1", "ecdsa"} {
+		client(t, "ping", s.addr, "--count", "1", "--key-type", kind)
+	}
+}
+
+func TestExitStatusOfWhatCannotBeDone(t *testing.T) {
+	const nobody = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X"
+	for _, c := range []struct {
+		args string
+		want int
+		text string
+	}{
+		{"", exitUsage, "no command"},
+		{"fly", exitUsage, "no command"},
+		{"dht " + nobody, exitFailed, "not in this build"},
+		{"ping", exitUsage, "want one address"},
+		{"ping nonsense", exitUsage, "address"},
+		{"ping /ip4/127.0.0.1/tcp/1", exitUsage, "address"},
+		{"ping --count 0 " + nobody, exitUsage, "--count"},
+		{"ping --wings " + nobody, exitUsage, "wings"},
+		{"ping --security rot13 " + nobody, exitUsage, "rot13"},
+		{"ping --security tls " + nobody, exitFailed, "--security tls: not in this build"},
+		{"ping --muxer mplex " + nobody, exitFailed, "--muxer mplex: not in this build"},
+		{"ping --key-type dsa " + nobody, exitUsage, "key-type"},
+		{"ping --seed 1 --key-type rsa " + nobody, exitUsage, "--seed"},
+		{"listen --transport quic", exitFailed, "--transport quic: not in this build"},
+		{"listen --transport memory", exitFailed, "not in this build"},
+		{"listen --transport pigeon", exitUsage, "pigeon"},
+		{"listen --relay-service", exitFailed, "--relay-service: not in this build"},
+		{"listen --dht server", exitFailed, "--dht: not in this build"},
+		{"listen --ip nowhere", exitUsage, "--ip"},
+		{"listen more", exitUsage, "unexpected"},
+		{"idle --conns 0 " + nobody, exitUsage, "--conns"},
+		{"ping --timeout 5 " + nobody, exitFailed, "refused"},
+	} {
+		var out bytes.Buffer
+		status := run(t.Context(), strings.Fields(c.args), strings.NewReader(""), &out, io.Discard)
+		if status != c.want || !strings.Contains(out.String(), `"ok":false`) || !strings.Contains(out.String(), c.text) {
+			t.Errorf("%q: exit status %d, want %d, with %s", c.args, status, c.want, out.Bytes())
+		}
+	}
+}

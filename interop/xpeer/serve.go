@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"runtime"
+	"runtime/debug"
+	"sync"
+)
+
+// memory is the answer to a gc line, in bytes but for the goroutines.
+type memory struct {
+	HeapInuse  uint64 `json:"heap_inuse"`
+	HeapAlloc  uint64 `json:"heap_alloc"`
+	StackInuse uint64 `json:"stack_inuse"`
+	Goroutines int    `json:"goroutines"`
+}
+
+// serve returns when stdin closes or ctx ends, and answers gc lines until then.
+// If ctx ends first, its reader stays blocked on stdin until the process ends.
+func (in *invocation) serve(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer cancel()
+		for scan := bufio.NewScanner(in.stdin); scan.Scan(); {
+			if scan.Text() == "gc" {
+				in.out.emit(collect())
+			}
+		}
+	})
+	<-ctx.Done()
+}
+
+// collect gives back to the system all that is not used and says what is left.
+func collect() memory {
+	runtime.GC()
+	debug.FreeOSMemory() // collects again: what pools held in reserve goes too
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return memory{s.HeapInuse, s.HeapAlloc, s.StackInuse, runtime.NumGoroutine()}
+}
