@@ -36,6 +36,14 @@ type node struct {
 	addrs    []ma.Multiaddr
 	events   []string
 	writes   atomic.Int64
+
+	emitting sync.Mutex // held while a connection's events are emitted
+}
+
+func (n *node) inOrder(f func()) {
+	n.emitting.Lock()
+	defer n.emitting.Unlock()
+	f()
 }
 
 // newNode returns a node with an address; start starts its service.
@@ -56,7 +64,7 @@ func newNode(t testing.TB, seed uint64, addrs ...string) *node {
 func (n *node) start(t testing.TB) *node {
 	n.svc = New(Settings{
 		Node: n, Book: n.book, Protocols: n.protocols,
-		Agent: "agent/" + n.ID().Short(), ProtocolVersion: "test/1",
+		Agent: "agent/" + n.ID().Short(), ProtocolVersion: "test/1", InOrder: n.inOrder,
 	})
 	n.svc.Start()
 	n.Subscribe(n.record)
@@ -164,8 +172,8 @@ func connect(t testing.TB, a, b *node, aAddr, bAddr string) (out, in *conn) {
 		n.mu.Unlock()
 		n.book.Connected(c.RemotePeer())
 	}
-	b.Emit(core.Connected{Conn: in})
-	a.Emit(core.Connected{Conn: out})
+	b.inOrder(func() { b.Emit(core.Connected{Conn: in}) })
+	a.inOrder(func() { a.Emit(core.Connected{Conn: out}) })
 	return out, in
 }
 
@@ -182,14 +190,14 @@ func (c *conn) CloseWithCode(core.ConnCode) error { return c.Close() }
 func (c *conn) Close() error {
 	for _, e := range []*conn{c, c.other} {
 		e.mu.Lock()
-		closed := e.closed
+		closed, streams := e.closed, e.streams
 		e.closed = true
 		e.mu.Unlock()
 		if closed {
 			continue
 		}
 		close(e.done)
-		for _, s := range e.streams {
+		for _, s := range streams {
 			s.Reset(core.StreamShutdown)
 		}
 		n := e.local
@@ -199,7 +207,7 @@ func (c *conn) Close() error {
 			n.book.Disconnected(e.RemotePeer())
 		}
 		n.mu.Unlock()
-		n.Emit(core.Disconnected{Conn: e})
+		n.inOrder(func() { n.Emit(core.Disconnected{Conn: e}) })
 	}
 	return nil
 }
@@ -221,7 +229,9 @@ func (c *conn) NewStream(ctx context.Context, protocols ...string) (core.Stream,
 	for _, s := range []*stream{a, b} {
 		s.conn.mu.Lock()
 		closed := s.conn.closed
-		s.conn.streams = append(s.conn.streams, s)
+		if !closed {
+			s.conn.streams = append(s.conn.streams, s)
+		}
 		s.conn.mu.Unlock()
 		if closed {
 			return nil, &core.ConnError{}
@@ -264,6 +274,13 @@ type end struct{ *stream }
 
 // Conn implements [core.Stream].
 func (s *end) Conn() core.Conn { return s.stream.conn }
+
+// finish ends the writing side of a stream and waits for its handler.
+func finish(s core.Stream) {
+	s.CloseWrite()
+	s.Read(make([]byte, 1))
+	s.Close()
+}
 
 func multiaddrs(t testing.TB, texts ...string) []ma.Multiaddr {
 	t.Helper()

@@ -99,19 +99,21 @@ func (s *Service) identify(ctx context.Context, st *state) {
 	if err != nil {
 		err = fmt.Errorf("identify %s: %w", c.RemotePeer().Short(), err)
 	}
-	if !st.claim(err) {
-		return
-	}
-	defer close(st.done)
-	if err != nil {
-		s.Log.Debug("not identified", "peer", c.RemotePeer(), "error", err)
-		s.Node.Emit(core.IdentifyFailed{Conn: c, Err: err})
-		return
-	}
-	for _, e := range changes {
-		s.Node.Emit(e)
-	}
-	s.Node.Emit(core.Identified{Conn: c, ObservedAddr: m.observed})
+	s.InOrder(func() {
+		if !st.claim(err) {
+			return
+		}
+		defer close(st.done)
+		if err != nil {
+			s.Log.Debug("not identified", "peer", c.RemotePeer(), "error", err)
+			s.Node.Emit(core.IdentifyFailed{Conn: c, Err: err})
+			return
+		}
+		for _, e := range changes {
+			s.Node.Emit(e)
+		}
+		s.Node.Emit(core.Identified{Conn: c, ObservedAddr: m.observed})
+	})
 	if sent := st.sent.Load(); sent != 0 && sent != s.self.snapshot(placeOf(c)).serial {
 		s.wakePusher() // what changed since it asked us; only now we know whether it takes pushes
 	}

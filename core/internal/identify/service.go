@@ -45,7 +45,11 @@ type Settings struct {
 	Protocols func() []string
 	// Agent and ProtocolVersion are what the node says it is.
 	Agent, ProtocolVersion string
-	Log                    *slog.Logger
+	// InOrder calls f once the Connected events that are under way have reached
+	// everyone, and before another Connected or Disconnected does. It keeps the
+	// events of a connection in their order. Nil means: call f at once.
+	InOrder func(f func())
+	Log     *slog.Logger
 	// Now is the clock. Nil means time.Now.
 	Now func() time.Time
 }
@@ -78,6 +82,9 @@ func New(s Settings) *Service {
 	}
 	if s.Now == nil {
 		s.Now = time.Now
+	}
+	if s.InOrder == nil {
+		s.InOrder = func(f func()) { f() }
 	}
 	svc := &Service{
 		Settings: s,
