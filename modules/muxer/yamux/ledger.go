@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package yamux
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/xnode-p2p/xnode/core"
+)
+
+const (
+	// maxCredit is what a side may be allowed to send at most: window updates
+	// that add up to more are a breach of the protocol.
+	maxCredit = 1<<32 - 1
+	// maxAbuse is how many resets, and how many pointless frames, a remote
+	// may send in abusePeriod.
+	maxAbuse    = 1000
+	abusePeriod = 10 * time.Second
+	// Data arrives in the library's buffer frame by frame, and small frames
+	// cost far more than they carry. Of frames with less than smallFrame
+	// bytes, 2*smallBlock may lie unread on one stream.
+	smallFrame = 64
+	smallBlock = 2048
+	// maxLingering is how many streams are remembered that ended here and for
+	// which the remote may still send.
+	maxLingering = 256
+)
+
+// errStreamEnded is returned for growth of a window that nobody reads from.
+var errStreamEnded = errors.New("the stream has ended")
+
+// ledger follows the streams of one connection by the headers of their frames,
+// in both directions. It refuses what the library would take from a remote,
+// and holds the memory charged for each stream's initial window.
+type ledger struct {
+	initiator bool   // the local IDs are odd
+	maxWindow uint32 // what a window may grow to
+	memory    core.Memory
+
+	mu      sync.Mutex
+	closed  bool
+	streams map[uint32]*stream // bounded by the library's limits, callers, and maxLingering
+	theirs  idWindow           // the IDs the remote has used
+	ours    uint32             // the highest ID used here
+	resets  meter
+	abuses  meter
+	// lingering is a ring of the IDs of lingering streams, oldest at next.
+	lingering []uint32 // at most maxLingering
+	next      int
+}
+
+// meter counts what may happen maxAbuse times in a period.
+type meter struct {
+	since time.Time
+	count int
+}
+
+// exceeded counts one more. Periods follow on one another.
+func (m *meter) exceeded() bool {
+	if now := time.Now(); now.Sub(m.since) > abusePeriod {
+		m.since, m.count = now, 0
+	}
+	m.count++
+	return m.count > maxAbuse
+}
+
+// received judges a frame of the remote, and changes its header where the
+// library must not see it as it is. If refused is true the remote must be told
+// that its stream is reset; an error ends the connection.
+func (l *ledger) received(h *header) (refused bool, err error) {
+	if h.version() != 0 {
+		return false, fmt.Errorf("version %d", h.version())
+	}
+	flags := h.flags()
+	switch h.kind() {
+	case typeData, typeWindowUpdate:
+		if flags&^allFlags != 0 {
+			return false, fmt.Errorf("unknown flags %#x", flags)
+		}
+		if h.id() == 0 {
+			return false, errors.New("stream ID 0")
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.receivedLocked(h)
+	case typePing:
+		if h.id() != 0 || flags != flagSYN && flags != flagACK {
+			return false, fmt.Errorf("ping with stream ID %d and flags %#x", h.id(), flags)
+		}
+		return false, nil
+	case typeGoAway:
+		if h.id() != 0 || flags != 0 {
+			return false, fmt.Errorf("GoAway with stream ID %d and flags %#x", h.id(), flags)
+		}
+		return false, nil
+	}
+	return false, fmt.Errorf("unknown type of frame %d", h.kind())
+}
+
+func (l *ledger) receivedLocked(h *header) (refused bool, err error) {
+	if l.closed {
+		return false, net.ErrClosed
+	}
+	id, flags := h.id(), h.flags()
+	theirs := l.isTheirs(id)
+	st := l.streams[id]
+	if flags&flagSYN != 0 {
+		if st, err = l.syn(h, theirs); err != nil {
+			return false, err
+		}
+		refused = st.reset == byLocal
+	}
+	switch {
+	case st != nil:
+	case theirs && !l.theirs.used(id), !theirs && id > l.ours:
+		return false, fmt.Errorf("frame for stream %d, which was never opened", id)
+	default:
+		// The stream is over on both sides.
+		if flags&flagRST != 0 && l.resets.exceeded() {
+			return false, errTooManyResets
+		}
+		if h.body() > 0 && l.abuses.exceeded() {
+			return false, errTooManyPointless
+		}
+		if h.body() > l.maxWindow {
+			return false, fmt.Errorf("%d bytes for stream %d, which has ended", h.body(), id)
+		}
+		h.void()
+		return false, nil
+	}
+	return refused, l.advance(h, st, theirs)
+}
+
+var (
+	errTooManyResets    = fmt.Errorf("more than %d resets in %v", maxAbuse, abusePeriod)
+	errTooManyPointless = fmt.Errorf("more than %d frames without a point in %v", maxAbuse, abusePeriod)
+)
+
+// isTheirs reports whether streams with this ID are opened by the remote.
+func (l *ledger) isTheirs(id uint32) bool { return (id%2 == 1) != l.initiator }
+
+// syn records a stream that the remote opens. If there is no memory for it, it
+// is one that has been reset.
+func (l *ledger) syn(h *header, theirs bool) (*stream, error) {
+	id := h.id()
+	switch {
+	case !theirs:
+		return nil, fmt.Errorf("the remote opened stream %d with an ID of this side", id)
+	case h.flags()&flagACK != 0:
+		return nil, fmt.Errorf("stream %d is opened and acknowledged at once", id)
+	case h.body() > initialWindow:
+		return nil, fmt.Errorf("stream %d is opened with %d bytes of data", id, h.body())
+	case !l.theirs.take(id):
+		return nil, fmt.Errorf("stream %d is opened twice", id)
+	}
+	st := newStream(id)
+	l.streams[id] = st
+	if err := l.memory.Reserve(initialWindow, initialPriority); err != nil {
+		st.reset = byLocal
+		return st, nil
+	}
+	st.charged = true
+	return st, nil
+}
+
+// advance applies a frame of the remote to its stream.
+func (l *ledger) advance(h *header, st *stream, theirs bool) error {
+	flags, n := h.flags(), h.length()
+	if n == 0 && flags == 0 && l.abuses.exceeded() {
+		return errTooManyPointless
+	}
+	if flags&flagACK != 0 && (theirs || st.acked) {
+		// The library would count it as another one of our streams accepted.
+		flags &^= flagACK
+		h.setFlags(flags)
+	}
+	st.acked = st.acked || flags&flagACK != 0
+
+	unwanted := st.localDone() || st.reset != 0 || st.readDone
+	if h.kind() == typeData {
+		if n > st.window {
+			return fmt.Errorf("%d bytes for stream %d, whose window is %d", n, st.id, st.window)
+		}
+		st.window -= n
+		st.arrived += uint64(n)
+		if st.gotFIN {
+			// A writer that races with its own close may send a little.
+			unwanted = true
+			flags &^= flagFIN
+			if n > 0 && l.abuses.exceeded() {
+				return errTooManyPointless
+			}
+		} else if n > 0 && n < smallFrame && !unwanted && !st.small() {
+			return fmt.Errorf("stream %d: too many frames of less than %d bytes wait for the reader", st.id, smallFrame)
+		}
+	} else if flags&flagRST != 0 {
+		st.code = core.StreamCode(n)
+		h.setLength(0)
+	} else {
+		if uint64(st.credit)+uint64(n) > maxCredit {
+			return fmt.Errorf("window updates for stream %d add up to more than %d", st.id, uint32(maxCredit))
+		}
+		st.credit += n
+	}
+
+	st.gotFIN = st.gotFIN || flags&flagFIN != 0
+	if flags&flagRST != 0 {
+		if theirs && l.resets.exceeded() {
+			return errTooManyResets
+		}
+		if st.reset == 0 {
+			st.reset = byRemote
+		}
+		st.gotFIN = true
+	}
+	if st.reset == byLocal || unwanted && flags == 0 {
+		h.void()
+	}
+	l.settle(st)
+	return nil
+}
+
+// sent records a frame that the library writes, and puts the code into a reset.
+func (l *ledger) sent(h *header) {
+	if h.kind() > typeWindowUpdate {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	id, flags, n := h.id(), h.flags(), h.length()
+	st := l.streams[id]
+	if flags&flagSYN != 0 && st == nil {
+		st = newStream(id)
+		l.streams[id] = st
+		l.ours = max(l.ours, id)
+	}
+	if st == nil {
+		return
+	}
+	if h.kind() == typeData {
+		st.credit -= min(n, st.credit)
+	} else if flags&flagRST == 0 {
+		prepaid := min(n, st.prepaid)
+		st.prepaid -= prepaid
+		st.window += n - prepaid
+		h.setLength(n - prepaid)
+	}
+	st.sentFIN = st.sentFIN || flags&flagFIN != 0
+	if flags&flagRST != 0 {
+		if !st.handed {
+			st.code = core.StreamLimitExceeded // the library has no room for it
+		}
+		if st.reset == 0 {
+			st.reset = byLocal
+		}
+		st.sentFIN = true
+		if h.kind() == typeWindowUpdate {
+			h.setLength(uint32(st.code))
+		}
+	}
+	l.settle(st)
+}
+
+// settle gives back the memory of a stream whose buffer is gone, and forgets
+// or lets linger the streams that are over.
+func (l *ledger) settle(st *stream) {
+	local := st.localDone() || st.reset != 0
+	if local && st.charged {
+		st.charged = false
+		l.memory.Release(initialWindow)
+	}
+	// A stream that the library still holds ready to hand out stays known,
+	// unless it was the library that refused it.
+	if !local || st.lingers || !st.handed && st.reset != byLocal {
+		if st.lingers && st.gotFIN {
+			delete(l.streams, st.id)
+		}
+		return
+	}
+	if st.gotFIN {
+		delete(l.streams, st.id)
+		return
+	}
+	l.linger(st)
+}
+
+// linger replaces a stream by a small one that only counts what still comes.
+func (l *ledger) linger(st *stream) {
+	tomb := newStream(st.id)
+	tomb.window, tomb.credit, tomb.acked, tomb.code = st.window, st.credit, st.acked, st.code
+	tomb.reset, tomb.sentFIN, tomb.readDone = st.reset, true, true
+	tomb.handed, tomb.lingers = true, true
+	l.streams[st.id] = tomb
+	if len(l.lingering) < maxLingering {
+		l.lingering = append(l.lingering, st.id)
+		return
+	}
+	oldest := l.lingering[l.next]
+	if old := l.streams[oldest]; old != nil && old.lingers {
+		delete(l.streams, oldest)
+	}
+	l.lingering[l.next] = st.id
+	l.next = (l.next + 1) % maxLingering
+}
+
+// accept returns the record of a stream that the remote opened and the library
+// hands out; nil if it ended while it waited.
+func (l *ledger) accept(id uint32) *stream {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st := l.streams[id]
+	if st == nil {
+		return nil
+	}
+	st.handed = true
+	if st.reset != 0 {
+		l.settle(st)
+		return nil
+	}
+	return st
+}
+
+// opened returns the record of a stream that was opened here. It takes over the
+// memory reserved for the stream. It reports nil if the connection has ended.
+func (l *ledger) opened(id uint32) *stream {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	st := l.streams[id]
+	if st == nil {
+		st = newStream(id)
+		l.streams[id] = st
+		l.ours = max(l.ours, id)
+	}
+	st.handed, st.charged = true, true
+	l.settle(st)
+	return st
+}
+
+// finishRead records that st will not be read from any more.
+func (l *ledger) finishRead(st *stream) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if st.readDone || l.closed {
+		return
+	}
+	st.readDone = true
+	if l.streams[st.id] == st {
+		l.settle(st)
+	}
+}
+
+// resetting records that st is about to be reset here.
+func (l *ledger) resetting(st *stream, code core.StreamCode) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if st.reset == 0 && !(st.sentFIN && (st.gotFIN || st.readDone)) {
+		st.reset, st.code = byLocal, code
+	}
+}
+
+// fate tells how st ended.
+func (l *ledger) fate(st *stream) (reset uint8, code core.StreamCode, readDone bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return st.reset, st.code, st.readDone
+}
+
+// close ends the ledger and gives all memory back.
+func (l *ledger) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	for _, st := range l.streams {
+		if st.charged {
+			st.charged = false
+			l.memory.Release(initialWindow)
+		}
+	}
+	l.streams = nil
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package yamux
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-yamux/v4"
+
+	"github.com/xnode-p2p/xnode/core"
+)
+
+// Which side reset a stream.
+const (
+	byLocal uint8 = iota + 1
+	byRemote
+)
+
+// Errors of operations on a side of a stream that was closed here.
+var (
+	errReadClosed  = fmt.Errorf("read from a closed stream: %w", net.ErrClosed)
+	errWriteClosed = fmt.Errorf("write to a closed stream: %w", net.ErrClosed)
+)
+
+// stream is one stream: what the ledger knows of it, and the library's stream.
+type stream struct {
+	id uint32
+
+	// Guarded by the ledger's lock.
+	window   uint32 // what the remote may send
+	credit   uint32 // what may be sent to it
+	prepaid  uint32 // what it was granted in advance of the library
+	arrived  uint64 // how much data came
+	mark     uint64 // what had come when smalls was last 0
+	smalls   int    // small frames since
+	code     core.StreamCode
+	reset    uint8 // byLocal, byRemote, or 0
+	charged  bool  // the initial window is taken from memory
+	handed   bool  // the node has it
+	acked    bool  // the remote has accepted it
+	gotFIN   bool  // the remote sends no more
+	sentFIN  bool  // this side sends no more
+	readDone bool  // nobody will read from it any more
+	lingers  bool  // it is over here and the remote may still send
+
+	read atomic.Uint64 // how much data was read
+
+	// Set when the stream is handed out.
+	library *yamux.Stream
+	session *session
+
+	// The library mistakes two writers at once for less data than it is.
+	writing turn
+	lost    atomic.Bool // a grant of credit was not sent
+}
+
+func newStream(id uint32) *stream {
+	return &stream{id: id, window: initialWindow, credit: initialWindow}
+}
+
+// localDone reports whether this side neither reads nor writes any more.
+func (s *stream) localDone() bool { return s.sentFIN && s.readDone }
+
+// small counts a small frame. It reports false if too many of them wait.
+func (s *stream) small() bool {
+	if s.smalls++; s.smalls < smallBlock {
+		return true
+	}
+	if s.read.Load() < s.mark {
+		return false
+	}
+	s.mark, s.smalls = s.arrived, 0
+	return true
+}
+
+// Read implements [core.MuxedStream].
+func (s *stream) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	for {
+		n, err := s.library.Read(b)
+		if n > 0 {
+			// An error that comes with data is about the grant of more
+			// credit. The next Read finds what it was; for a deadline, the
+			// grant has to be made up for.
+			s.read.Add(uint64(n))
+			if err == yamux.ErrTimeout {
+				s.lost.Store(true)
+			}
+			if s.lost.Load() {
+				s.session.guard.restore(s)
+			}
+			return n, nil
+		}
+		switch err {
+		case nil:
+		case io.EOF:
+			s.session.guard.finishRead(s)
+			return 0, io.EOF
+		default:
+			return 0, s.explain(err, errReadClosed)
+		}
+	}
+}
+
+// Write implements [core.MuxedStream].
+func (s *stream) Write(b []byte) (int, error) {
+	s.writing.take()
+	defer s.writing.give()
+	n, err := s.library.Write(b)
+	if err != nil {
+		return n, s.explain(err, errWriteClosed)
+	}
+	return n, nil
+}
+
+// CloseWrite implements [core.MuxedStream].
+func (s *stream) CloseWrite() error {
+	if err := s.library.CloseWrite(); err != nil {
+		return s.explain(err, errWriteClosed)
+	}
+	return nil
+}
+
+// CloseRead implements [core.MuxedStream]. The remote is not told: yamux cannot.
+func (s *stream) CloseRead() error {
+	s.session.guard.finishRead(s) // first, for readers who ask why they fail
+	return s.library.CloseRead()  // always nil
+}
+
+// Close implements [core.MuxedStream].
+func (s *stream) Close() error {
+	return firstError(s.CloseRead(), s.CloseWrite())
+}
+
+func firstError(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// Reset implements [core.MuxedStream].
+func (s *stream) Reset(code core.StreamCode) error {
+	s.session.guard.resetting(s, code) // first, as in CloseRead
+	err := s.library.Reset()           // always nil
+	s.session.guard.finishRead(s)
+	return err
+}
+
+// SetDeadline implements [core.MuxedStream].
+func (s *stream) SetDeadline(t time.Time) error { return s.library.SetDeadline(t) }
+
+// SetReadDeadline implements [core.MuxedStream].
+func (s *stream) SetReadDeadline(t time.Time) error { return s.library.SetReadDeadline(t) }
+
+// SetWriteDeadline implements [core.MuxedStream].
+func (s *stream) SetWriteDeadline(t time.Time) error { return s.library.SetWriteDeadline(t) }
+
+// explain says in the terms of core what the library's error means; closed is
+// what it means if this side was closed here.
+func (s *stream) explain(err, closed error) error {
+	switch err {
+	case yamux.ErrTimeout:
+		return os.ErrDeadlineExceeded
+	case yamux.ErrStreamClosed:
+		return closed
+	case yamux.ErrStreamReset:
+		// The library says this of streams that were reset, whose reading
+		// side was closed, and whose connection ended.
+		reset, code, readDone := s.session.guard.fate(s)
+		switch {
+		case reset != 0:
+			return &core.StreamError{Code: code, Remote: reset == byRemote}
+		case s.session.library.IsClosed():
+		case readDone:
+			return closed
+		}
+	}
+	return s.session.ended(err)
+}
+
+var _ core.MuxedStream = (*stream)(nil)
