@@ -4,6 +4,7 @@ package identify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -149,8 +150,14 @@ func (s *Service) Close() {
 	}
 }
 
+// ErrOff says that the service was not started.
+var ErrOff = errors.New("identify is off")
+
 // Wait waits until identify on c has ended, and returns nil if it went well.
 func (s *Service) Wait(ctx context.Context, c core.Conn) error {
+	if s.cancel == nil {
+		return ErrOff
+	}
 	st := s.state(c)
 	if st == nil {
 		return fmt.Errorf("identify %s: %w", c.RemotePeer().Short(), core.ErrConnClosed)

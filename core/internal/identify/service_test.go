@@ -128,7 +128,11 @@ func TestCloseEndsWaiting(t *testing.T) {
 	close(ended)
 	out.Close()
 	a.svc.Close() // twice does no harm
-	New(Settings{}).Close()
+	off := New(Settings{})
+	if err := off.Wait(t.Context(), out); !errors.Is(err, ErrOff) {
+		t.Error(err)
+	}
+	off.Close()
 }
 
 // Who does not fit into the slots has to wait, and who was dialled has slots of
@@ -289,6 +293,7 @@ func TestPlaces(t *testing.T) {
 	for remote, want := range map[string]int{
 		"/ip4/127.0.0.1/tcp/9": 9, "/memory/3": 9, "/ip6/::ffff:127.0.0.1/tcp/1": 9,
 		"/ip4/192.168.1.9/tcp/9": 5, "/ip6/::ffff:192.168.1.9/tcp/9": 5,
+		"/p2p/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN/p2p-circuit": 2, "/ip4/198.18.0.1/tcp/1": 2,
 		"/ip4/9.9.9.9/tcp/9": 2, "/ip6/2606:4700::1/udp/1/quic-v1": 2,
 	} {
 		at := placeOfAddr(multiaddrs(t, remote)[0])

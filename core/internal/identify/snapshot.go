@@ -4,14 +4,12 @@ package identify
 
 import (
 	"bytes"
-	"slices"
 	"sync"
 	"sync/atomic"
 
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/xnode-p2p/xnode/core"
-	"github.com/xnode-p2p/xnode/core/internal/peerstore"
 	"github.com/xnode-p2p/xnode/core/peer"
 	"github.com/xnode-p2p/xnode/core/record"
 	"github.com/xnode-p2p/xnode/core/wire"
@@ -170,24 +168,24 @@ type place int
 
 // The places. A peer gets to know addresses that work from its place.
 const (
-	nearby   place = iota // on this machine, in this process, or nobody knows
-	localNet              // on a local network
-	theInternet
+	nearby      place = iota // on this machine or in this process
+	localNet                 // on a local network
+	theInternet              // or nobody knows
 	places
 )
 
-// placeOf returns the place of the peer on c.
+// placeOf returns the place of the peer on c. Through a relay it is that of the
+// relay.
 func placeOf(c core.Conn) place { return placeOfAddr(c.RemoteMultiaddr()) }
 
 func placeOfAddr(a ma.Multiaddr) place {
-	a = peerstore.Normalize(a)
 	switch {
-	case peer.IsPublic(a):
-		return theInternet
+	case peer.IsLoopback(a), isMemory(a):
+		return nearby
 	case peer.IsPrivate(a):
 		return localNet
 	}
-	return nearby
+	return theInternet
 }
 
 // shares tells whether an address is one to tell a peer in this place, and one
@@ -195,7 +193,7 @@ func placeOfAddr(a ma.Multiaddr) place {
 // this local network. Addresses that say nothing about where they work are for
 // everyone.
 func (p place) shares(a ma.Multiaddr) bool {
-	switch a = peerstore.Normalize(a); {
+	switch {
 	case p == nearby:
 		return true
 	case peer.IsLoopback(a), isMemory(a):
@@ -207,5 +205,5 @@ func (p place) shares(a ma.Multiaddr) bool {
 }
 
 func isMemory(a ma.Multiaddr) bool {
-	return slices.ContainsFunc(a, func(c ma.Component) bool { return c.Code() == ma.P_MEMORY })
+	return len(a) > 0 && a[0].Code() == ma.P_MEMORY
 }
