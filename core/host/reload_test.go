@@ -47,7 +47,6 @@ func (d document) json() []byte {
 			"identity": {"module": "ephemeral"},
 			"listen": ["%s"],
 			"transports": {"tcp": %s},
-			"limits": {"connections_per_subnet": 1000, "connect_burst": 100000},
 			"protocols": %s
 		}}}`, d.level, strings.Join(d.listen, `","`), d.tcp, d.protocols)
 }
