@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+// Command bench compares what things cost this project's peer, the peer on
+// go-libp2p, and bytes over TCP with next to nothing in between.
+//
+//	go run ./interop/bench [--reps 5] [--quick] [--json] [--bytes N] [--only WORD]
+//
+// It compares processor time, system calls and memory, never rates: those say
+// more about the machine's other work. Every repetition runs every case once
+// for every contender, and ratios are taken inside a repetition, for the same
+// work takes different processor time at different times. It runs on Linux.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/xnode-p2p/xnode/interop/internal/peers"
+)
+
+// sizes are how much work one measurement does.
+type sizes struct {
+	bytes      uint64
+	handshakes int
+	streams    int // 16 at a time; a quarter of that one at a time
+	conns      int // idle ones
+}
+
+var (
+	full  = sizes{bytes: 1 << 30, handshakes: 2000, streams: 20000, conns: 300}
+	quick = sizes{bytes: 64 << 20, handshakes: 200, streams: 2000, conns: 50}
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	reps := flag.Int("reps", 0, "repetitions; default 5, or 1 with --quick")
+	isQuick := flag.Bool("quick", false, "little work: shows that everything runs, and rough figures")
+	bytes := flag.Uint64("bytes", 0, "bytes of one transfer; default 1 GiB, or 64 MiB with --quick")
+	only := flag.String("only", "", "only the cases whose name contains this")
+	asJSON := flag.Bool("json", false, "print the figures as JSON")
+	flag.Parse()
+	if flag.NArg() > 0 || *reps < 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	s, n := full, 5
+	if *isQuick {
+		s, n = quick, 1
+	}
+	if *bytes > 0 {
+		s.bytes = *bytes
+	}
+	if *reps > 0 {
+		n = *reps
+	}
+	err := bench(ctx, s, n, *only, *asJSON, os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// report is everything that one run found.
+type report struct {
+	Go   string `json:"go"`
+	CPUs int    `json:"cpus"`
+	Reps int    `json:"reps"`
+	// Others is the share of the machine's processor time that went to other
+	// processes meanwhile.
+	Others float64   `json:"others"`
+	Cases  []outcome `json:"cases"`
+}
+
+// bench sets the peers up, runs all cases and prints the figures.
+func bench(ctx context.Context, s sizes, reps int, only string, asJSON bool, out, log io.Writer) error {
+	root, err := peers.Root()
+	if err != nil {
+		return err
+	}
+	chosen, err := peers.Named(peers.All(root), []string{"go"})
+	if err != nil {
+		return err
+	}
+	own, rival, limit := chosen[0], chosen[1], peers.Limit(root)
+	for _, p := range []peers.Peer{own, rival, limit} {
+		if err := p.Setup(ctx, log); err != nil {
+			return err
+		}
+	}
+	var cases []*benchCase
+	for _, c := range allCases(s, own, rival, limit) {
+		if strings.Contains(c.name, only) {
+			cases = append(cases, c)
+		}
+	}
+	before := machineNow()
+	for rep := range reps {
+		for _, c := range cases {
+			begun := time.Now()
+			if err := c.repeat(ctx, rep); err != nil {
+				return err
+			}
+			fmt.Fprintf(log, "repetition %d of %d: %s (%.0f s)\n", rep+1, reps, c.name, time.Since(begun).Seconds())
+		}
+	}
+	r := report{Go: runtime.Version(), CPUs: runtime.NumCPU(), Reps: reps, Others: before.others(machineNow())}
+	for _, c := range cases {
+		r.Cases = append(r.Cases, c.outcome())
+	}
+	if asJSON {
+		enc := json.NewEncoder(out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(r)
+	}
+	return r.print(out)
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+// Package peers knows the interop peers: what they speak, how they are set up
+// and how they are started.
+package peers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Stack is what a connection is made of.
+type Stack struct {
+	Transport string `json:"transport"`
+	Security  string `json:"security"`
+	Muxer     string `json:"muxer"`
+}
+
+// String returns the stack as tcp+noise+yamux.
+func (s Stack) String() string { return s.Transport + "+" + s.Security + "+" + s.Muxer }
+
+// Flags are the command line's words for the stack.
+func (s Stack) Flags() []string {
+	return []string{"--transport", s.Transport, "--security", s.Security, "--muxer", s.Muxer}
+}
+
+// Peer is one implementation behind the common command line.
+type Peer struct {
+	Name string
+	// Title says what it is built on.
+	Title string
+	// Argv starts it, without a command.
+	Argv []string
+	// Stacks are what it speaks.
+	Stacks []Stack
+
+	missing string     // a file that setting up makes; empty: always set up
+	setup   [][]string // the commands, run in dir
+	dir     string
+}
+
+// Xnode is the name of the project's own peer.
+const Xnode = "xnode"
+
+// All lists the peers of the checkout at root, the project's own first.
+func All(root string) []Peer {
+	at := func(parts ...string) string { return filepath.Join(append([]string{root}, parts...)...) }
+	build := func(to string) []string { return []string{"go", "build", "-o", at("bin", to), "."} }
+	return []Peer{
+		{
+			Name: Xnode, Title: "this project", Argv: []string{at("bin", "xpeer")},
+			Stacks: stacks([]string{"tcp"}, []string{"noise"}, []string{"yamux"}),
+			dir:    at("interop", "xpeer"), setup: [][]string{build("xpeer")},
+		},
+		{
+			Name: "go", Title: "go-libp2p", Argv: []string{at("bin", "gopeer")},
+			Stacks: stacks([]string{"tcp", "ws"}, []string{"noise", "tls", "plaintext"}, []string{"yamux"}),
+			dir:    at("interop", "go"), setup: [][]string{build("gopeer")},
+		},
+		{
+			Name: "js", Title: "js-libp2p", Argv: []string{at("interop", "js", "peer")},
+			Stacks: stacks([]string{"tcp", "ws"}, []string{"noise", "tls", "plaintext"}, []string{"yamux", "mplex"}),
+			dir:    at("interop", "js"), missing: "node_modules/libp2p", setup: [][]string{{"npm", "ci", "--no-audit", "--no-fund"}},
+		},
+		{
+			Name: "py", Title: "py-libp2p", Argv: []string{at("interop", "py", "peer")},
+			Stacks: stacks([]string{"tcp", "ws"}, []string{"noise", "tls", "plaintext"}, []string{"yamux", "mplex"}),
+			dir:    at("interop", "py"), missing: ".venv/bin/python", setup: [][]string{{at("interop", "py", "setup")}},
+		},
+	}
+}
+
+// Limit is the yardstick of the benchmarks: no libp2p, only bytes over TCP.
+func Limit(root string) Peer {
+	to := filepath.Join(root, "bin", "limit")
+	return Peer{
+		Name: "limit", Title: "TCP alone, and with an AEAD", Argv: []string{to},
+		dir: filepath.Join(root, "interop", "limit"), setup: [][]string{{"go", "build", "-o", to, "."}},
+	}
+}
+
+func stacks(transports, securities, muxers []string) []Stack {
+	var list []Stack
+	for _, t := range transports {
+		for _, s := range securities {
+			for _, m := range muxers {
+				list = append(list, Stack{t, s, m})
+			}
+		}
+	}
+	return list
+}
+
+// Common lists the stacks that two peers both speak.
+func Common(a, b Peer) []Stack {
+	var list []Stack
+	for _, s := range a.Stacks {
+		if slices.Contains(b.Stacks, s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// Named returns the peers of the given names, the project's own always first.
+func Named(all []Peer, names []string) ([]Peer, error) {
+	chosen := all[:1:1]
+	for _, name := range names {
+		at := slices.IndexFunc(all, func(p Peer) bool { return p.Name == name })
+		switch {
+		case name == Xnode || name == "":
+		case at < 0:
+			return nil, fmt.Errorf("no peer %q", name)
+		default:
+			chosen = append(chosen, all[at])
+		}
+	}
+	return chosen, nil
+}
+
+// Setup builds the peer, or installs what it needs if that is missing.
+func (p Peer) Setup(ctx context.Context, log io.Writer) error {
+	if p.missing != "" {
+		if _, err := os.Stat(filepath.Join(p.dir, p.missing)); err == nil {
+			return nil
+		}
+	}
+	for _, argv := range p.setup {
+		fmt.Fprintf(log, "%s: %s\n", p.Name, strings.Join(argv, " "))
+		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+		cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, log, log
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("set up peer %s in %s: %s: %w", p.Name, p.dir, strings.Join(argv, " "), err)
+		}
+	}
+	return nil
+}
+
+// Command returns the command line of one command.
+func (p Peer) Command(words ...string) []string { return append(slices.Clone(p.Argv), words...) }
+
+// Root finds the checkout that holds the working folder.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "interop", "xpeer")); err == nil {
+			return dir, nil
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return "", errors.New("run this inside a checkout of the project")
+		}
+		dir = up
+	}
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/xnode-p2p/xnode/interop/internal/peers"
+	"github.com/xnode-p2p/xnode/interop/internal/process"
+)
+
+// row is one ordered pair of peers over one stack.
+type row struct {
+	Server string      `json:"server"`
+	Client string      `json:"client"`
+	Stack  peers.Stack `json:"stack"`
+	Cells  []cell      `json:"cells"` // one an operation
+
+	server, client peers.Peer
+}
+
+// cell is the outcome of one operation.
+type cell struct {
+	Operation string  `json:"operation"`
+	OK        bool    `json:"ok"`
+	Seconds   float64 `json:"seconds"`
+	// Error is why it did not work.
+	Error string `json:"error,omitempty"`
+	// Known is why the peer cannot do this.
+	Known string `json:"known,omitempty"`
+}
+
+// failed tells whether the outcome is another one than the expected.
+func (c cell) failed() bool { return c.OK == (c.Known != "") }
+
+func (r row) failed() bool {
+	for _, c := range r.Cells {
+		if c.failed() {
+			return true
+		}
+	}
+	return false
+}
+
+// plan lists the rows: the first peer with itself, then with every other one,
+// either side serving.
+func plan(all []peers.Peer) []*row {
+	var rows []*row
+	add := func(server, client peers.Peer) {
+		for _, s := range peers.Common(server, client) {
+			rows = append(rows, &row{Server: server.Name, Client: client.Name, Stack: s, server: server, client: client})
+		}
+	}
+	own := all[0]
+	add(own, own)
+	for _, other := range all[1:] {
+		add(own, other)
+		add(other, own)
+	}
+	return rows
+}
+
+// matrix runs rows.
+type matrix struct {
+	timeout  time.Duration // of one cell
+	parallel int           // rows at a time
+	log      io.Writer
+}
+
+// run fills in the cells of all rows.
+func (m *matrix) run(ctx context.Context, rows []*row) {
+	var wg sync.WaitGroup
+	next := make(chan *row)
+	for range m.parallel {
+		wg.Go(func() {
+			for r := range next {
+				m.fill(ctx, r)
+			}
+		})
+	}
+	for _, r := range rows {
+		next <- r
+	}
+	close(next)
+	wg.Wait()
+}
+
+// fill runs the operations of one row against one server.
+func (m *matrix) fill(ctx context.Context, r *row) {
+	words := append([]string{"listen"}, r.Stack.Flags()...)
+	var ready struct{ Addrs []string }
+	server, err := process.Start(ctx, r.server.Command(words...), &ready)
+	if err == nil && len(ready.Addrs) == 0 {
+		err = fmt.Errorf("the server has no address")
+	}
+	for _, op := range operations() {
+		c := cell{Operation: op.name, Known: knownReason(r, op.name)}
+		if err == nil {
+			begun := time.Now()
+			if failure := m.try(ctx, r, op, ready.Addrs[0]); failure != nil {
+				c.Error = failure.Error()
+			}
+			c.OK, c.Seconds = c.Error == "", time.Since(begun).Seconds()
+		} else {
+			c.Error = fmt.Sprintf("server: %v", err)
+		}
+		r.Cells = append(r.Cells, c)
+	}
+	if server == nil {
+		return
+	}
+	if err := server.Close(); err != nil && ctx.Err() == nil {
+		fmt.Fprintf(m.log, "%s: server of %s over %s: %v\n", r.Server, r.Client, r.Stack, err)
+	}
+}
+
+// try runs one operation and checks what it says.
+func (m *matrix) try(ctx context.Context, r *row, op operation, addr string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, m.timeout, fmt.Errorf("no end within %v", m.timeout))
+	defer cancel()
+	words := append([]string{op.name, addr}, op.flags...)
+	var result map[string]any
+	if err := process.Run(ctx, r.client.Command(append(words, r.Stack.Flags()...)...), &result); err != nil {
+		return err
+	}
+	return op.check(r, result)
+}
