@@ -69,8 +69,13 @@ func (l *Lease) Release() error {
 	return l.host.drop(l)
 }
 
-// start runs what the newest lease asks for.
+// start runs what the newest lease asks for: first what connections are made
+// with, then the services, which find the node configured and its addresses
+// bound, and last the accept loops.
 func (h *Host) start(ctx context.Context, plan *Plan) error {
+	if err := h.startModules(ctx, plan, plan.foundation()); err != nil {
+		return err
+	}
 	if err := h.configure(plan); err != nil {
 		return err
 	}
@@ -78,7 +83,21 @@ func (h *Host) start(ctx context.Context, plan *Plan) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range plan.modules() {
+	h.addrs.update()
+	if err := h.startModules(ctx, plan, plan.services()); err != nil {
+		return err
+	}
+	for _, l := range opened {
+		l.Serve()
+	}
+	return nil
+}
+
+// startModules starts those of a plan's modules that do not run yet. Each finds
+// those before it, rather than others that are about to close.
+func (h *Host) startModules(ctx context.Context, plan *Plan, list []module) error {
+	h.arrange(plan)
+	for _, m := range list {
 		if h.runs(m.value) {
 			continue
 		}
@@ -88,12 +107,8 @@ func (h *Host) start(ctx context.Context, plan *Plan) error {
 		h.mu.Lock()
 		h.running = append(h.running, m)
 		h.mu.Unlock()
+		h.arrange(plan)
 	}
-	h.arrange(plan)
-	for _, l := range opened {
-		l.Serve()
-	}
-	h.addrs.update()
 	return nil
 }
 
@@ -194,9 +209,7 @@ func (h *Host) drop(lease *Lease) error {
 	var errs []error
 	if newest {
 		h.mu.Unlock()
-		if len(h.leases) > 0 {
-			errs = append(errs, h.configure(current))
-		}
+		errs = append(errs, current.provision(), h.configure(current))
 		h.arrange(current)
 		h.mu.Lock()
 	}

@@ -86,9 +86,11 @@ type module struct {
 	value any
 }
 
-// modules lists all modules in the order of their start: what the swarm is
-// made of, then the services.
-func (p *Plan) modules() []module {
+// modules lists all modules in the order of their start.
+func (p *Plan) modules() []module { return append(p.foundation(), p.services()...) }
+
+// foundation lists what connections are made with.
+func (p *Plan) foundation() []module {
 	var list []module
 	for _, m := range p.Transports {
 		list = append(list, module{"transports/" + m.Name, m.Module})
@@ -99,6 +101,11 @@ func (p *Plan) modules() []module {
 	for _, m := range p.Muxers {
 		list = append(list, module{"muxers/" + m.Name, m.Module})
 	}
+	return list
+}
+
+func (p *Plan) services() []module {
+	var list []module
 	for _, m := range p.Services {
 		list = append(list, module{m.Name, m.Module})
 	}

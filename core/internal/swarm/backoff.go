@@ -48,8 +48,11 @@ func (b *backoff) failed(k backoffKey, now time.Time, c DialConfig) {
 	if !ok && len(b.entries) >= maxBackoffs {
 		b.evictLocked(now, time.Duration(c.BackoffMax))
 	}
-	e.failures++
 	wait, most := time.Duration(c.Backoff), time.Duration(c.BackoffMax)
+	if now.Sub(e.until) > most {
+		e.failures = 0 // long ago
+	}
+	e.failures++
 	for range min(e.failures-1, 16) {
 		wait = min(2*wait, most)
 	}

@@ -4,8 +4,10 @@ package swarm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	ma "github.com/multiformats/go-multiaddr"
 
@@ -21,12 +23,17 @@ type Conn struct {
 	scope *limits.Conn
 	stat  core.ConnStat
 
+	parting atomic.Bool    // the muxer opens no more streams
+	serving sync.WaitGroup // inbound streams
+
 	mu      sync.Mutex
 	streams streamList // bounded by limits.streams_per_connection
 	ended   bool
 }
 
-// acceptStreams serves the connection until it ends.
+// acceptStreams serves the connection until it ends. The connection stays
+// counted until the last handler has returned: reconnecting must not be a way
+// to have more of them.
 func (c *Conn) acceptStreams() {
 	for {
 		muxed, err := c.muxed.AcceptStream()
@@ -40,6 +47,7 @@ func (c *Conn) acceptStreams() {
 		st.Reset(core.StreamShutdown)
 	}
 	c.swarm.remove(c)
+	c.serving.Wait()
 	c.scope.Done()
 }
 
@@ -51,10 +59,11 @@ func (c *Conn) acceptStream(muxed core.MuxedStream) {
 		return
 	}
 	if !c.link(st) {
-		st.Reset(core.StreamShutdown)
+		muxed.Reset(core.StreamShutdown)
+		st.scope.Done()
 		return
 	}
-	c.swarm.running.Go(st.serve)
+	c.serving.Go(st.serve)
 }
 
 // NewStream implements [core.Conn].
@@ -64,11 +73,17 @@ func (c *Conn) NewStream(ctx context.Context, protocols ...string) (core.Stream,
 	}
 	st := &Stream{conn: c, direction: core.Outbound}
 	if err := c.scope.OpenStream(core.Outbound, &st.scope); err != nil {
+		if errors.Is(err, core.ErrConnClosed) {
+			err = new(core.ConnError)
+		}
 		return nil, err
 	}
 	muxed, err := c.muxed.OpenStream(ctx)
 	if err != nil {
 		st.scope.Done()
+		if errors.Is(err, core.ErrConnClosed) {
+			c.parting.Store(true)
+		}
 		return nil, err
 	}
 	st.muxed = muxed
@@ -114,7 +129,7 @@ func (c *Conn) closing() bool {
 	case <-c.muxed.Done():
 		return true
 	default:
-		return false
+		return c.parting.Load()
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"time"
 
@@ -36,36 +37,56 @@ type dialKey struct {
 	direct bool
 }
 
-// dialPeer connects to p, with the given addresses and those in the peerstore.
-func (s *Swarm) dialPeer(ctx context.Context, p peer.ID, given []ma.Multiaddr) (*Conn, error) {
-	if p == s.Identity.ID() {
-		return nil, s.refuseDial(ctx, p, core.ErrSelf)
+// dialRequest is what a caller wants: a connection to a peer, a limited one only
+// if that will do, with the given addresses and those in the peerstore.
+type dialRequest struct {
+	dialKey
+	limited bool
+	given   []ma.Multiaddr
+}
+
+// dialPeer connects to a peer, unless that has happened in the meantime: then
+// dialled is false.
+func (s *Swarm) dialPeer(ctx context.Context, r dialRequest) (c *Conn, dialled bool, err error) {
+	refuse := func(cause error) (*Conn, bool, error) { return nil, true, s.refuseDial(ctx, r.peer, cause) }
+	if err := r.peer.Validate(); err != nil {
+		return refuse(err) // else anyone would do
 	}
-	if err := s.Gater.Peer(p); err != nil {
-		return nil, s.refuseDial(ctx, p, err)
+	if r.peer == s.Identity.ID() {
+		return refuse(core.ErrSelf)
 	}
-	key := dialKey{p, core.DirectForced(ctx)}
+	if err := s.Gater.Peer(r.peer); err != nil {
+		return refuse(err)
+	}
 	for {
-		d, joined, err := s.joinDial(key, given)
-		if err != nil {
-			return nil, s.refuseDial(ctx, p, err)
+		c, d, joined, err := s.joinDial(r)
+		switch {
+		case err != nil:
+			return refuse(err)
+		case c != nil:
+			return c, false, nil
 		}
 		select {
 		case <-d.done:
 			s.leaveDial(d)
 		case <-ctx.Done():
 			if others := s.leaveDial(d); others {
-				return nil, s.refuseDial(ctx, p, context.Cause(ctx))
+				return refuse(context.Cause(ctx))
 			}
 			<-d.done
 		}
-		if d.conn == nil && joined && !covers(d.record, given) && ctx.Err() == nil {
-			continue // that dial did not know of our addresses
+		if d.conn == nil && ctx.Err() == nil {
+			if c := s.best(r.peer, r.limited); c != nil {
+				return c, true, nil // it has dialled us
+			}
+			if joined && !covers(d.record, r.given) {
+				continue // that dial did not know of our addresses
+			}
 		}
 		if t := core.DialTraceOf(ctx); t != nil {
 			t.Set(d.record)
 		}
-		return d.conn, d.err
+		return d.conn, true, d.err
 	}
 }
 
@@ -77,46 +98,49 @@ func (s *Swarm) refuseDial(ctx context.Context, p peer.ID, cause error) error {
 	return &core.DialError{Record: record, Cause: cause}
 }
 
-// covers reports whether all of addrs were considered.
+// covers reports whether all of addrs were considered as given ones are.
 func covers(r *core.DialRecord, addrs []ma.Multiaddr) bool {
 	for _, a := range addrs {
 		a, _ = peer.SplitAddr(a)
-		considered := slices.ContainsFunc(r.Attempts, func(t core.DialAttempt) bool { return t.Addr.Equal(a) }) ||
-			slices.ContainsFunc(r.Resolved, func(n core.DialResolution) bool { return n.Addr.Equal(a) })
-		if a != nil && !considered {
+		tried := slices.ContainsFunc(r.Attempts, func(t core.DialAttempt) bool {
+			return t.Addr.Equal(a) && !errors.Is(t.Err, core.ErrBackoff)
+		})
+		resolved := slices.ContainsFunc(r.Resolved, func(n core.DialResolution) bool { return n.Addr.Equal(a) })
+		if a != nil && !tried && !resolved {
 			return false
 		}
 	}
 	return true
 }
 
-// joinDial returns the dial to a peer that is under way, or a new one.
-func (s *Swarm) joinDial(key dialKey, given []ma.Multiaddr) (d *dial, joined bool, err error) {
+// joinDial returns the dial to a peer that is under way, or a new one, or a
+// connection that has come about before the lock was taken.
+func (s *Swarm) joinDial(r dialRequest) (c *Conn, d *dial, joined bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if d, ok := s.dials[key]; ok {
+	if c := s.bestLocked(r.peer, r.limited); c != nil {
+		return c, nil, false, nil
+	}
+	if d, ok := s.dials[r.dialKey]; ok {
 		d.callers++
-		return d, true, nil
+		return nil, d, true, nil
+	}
+	if s.closed {
+		return nil, nil, false, net.ErrClosed
 	}
 	policy := s.policy.Load()
-	ctx, end, ok := s.beginLocked(context.Background(), time.Duration(policy.Timeout))
-	if !ok {
-		return nil, false, core.ErrConnClosed
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	d = &dial{key: key, policy: policy, given: given, callers: 1, cancel: cancel, done: make(chan struct{})}
-	s.dials[key] = d
-	s.running.Go(func() {
-		defer end()
+	d = &dial{key: r.dialKey, policy: policy, given: r.given, callers: 1, done: make(chan struct{})}
+	s.dials[d.key] = d
+	d.cancel = s.beginLocked(time.Duration(policy.Timeout), func(ctx context.Context) {
 		s.runDial(ctx, d)
 		s.mu.Lock()
-		if s.dials[key] == d {
-			delete(s.dials, key)
+		if s.dials[d.key] == d {
+			delete(s.dials, d.key)
 		}
 		s.mu.Unlock()
 		close(d.done)
 	})
-	return d, false, nil
+	return nil, d, false, nil
 }
 
 // leaveDial ends a caller's interest; the last one ends the dial.
@@ -156,93 +180,4 @@ func (s *Swarm) runDial(ctx context.Context, d *dial) {
 	default:
 		d.err = &core.DialError{Record: r}
 	}
-}
-
-// gather collects the addresses of a dial, resolves names, notes those that
-// will not be tried in r, and returns the rest in the order of their ranks.
-func (s *Swarm) gather(ctx context.Context, d *dial, r *core.DialRecord) *race {
-	p := d.key.peer
-	source := map[string]string{}
-	var addrs []ma.Multiaddr
-	collect := func(from string, list []ma.Multiaddr) {
-		for _, a := range list {
-			a, id := peer.SplitAddr(a)
-			if a == nil || source[string(a.Bytes())] != "" {
-				continue
-			}
-			source[string(a.Bytes())] = from
-			if id != "" && id != p && !has(a, ma.P_CIRCUIT) {
-				r.Attempts = append(r.Attempts, skip(a, from, &core.PeerMismatchError{Want: p, Got: id}))
-				continue
-			}
-			addrs = append(addrs, a)
-		}
-	}
-	collect("given", d.given)
-	collect("peerstore", s.Book.PeerAddrs(p))
-	resolved := s.Resolver.Resolve(ctx, addrs, p, func(n core.DialResolution) {
-		r.Resolved = append(r.Resolved, n)
-		for _, a := range n.Found {
-			if key := string(a.Bytes()); source[key] == "" {
-				source[key] = n.Addr.String()
-			}
-		}
-	})
-
-	var own []ma.Multiaddr
-	if s.OwnAddrs != nil {
-		own = s.OwnAddrs()
-	}
-	var good []ma.Multiaddr
-	seen := map[string]bool{}
-	for _, a := range resolved {
-		a, _ = peer.SplitAddr(a)
-		if a == nil || seen[string(a.Bytes())] {
-			continue
-		}
-		seen[string(a.Bytes())] = true
-		from := source[string(a.Bytes())]
-		if err := s.refuseAddr(d, a, from, own); err != nil {
-			r.Attempts = append(r.Attempts, skip(a, from, err))
-			continue
-		}
-		good = append(good, a)
-	}
-
-	race := &race{swarm: s, policy: d.policy, peer: p, results: make(chan *attempt, len(good))}
-	for _, k := range rank(good) {
-		race.attempts = append(race.attempts, &attempt{DialAttempt: core.DialAttempt{
-			Addr: k.addr, Source: source[string(k.addr.Bytes())], Delay: k.delay, Outcome: core.DialCancelled,
-		}})
-	}
-	return race
-}
-
-func skip(a ma.Multiaddr, source string, why error) core.DialAttempt {
-	return core.DialAttempt{Addr: a, Source: source, Outcome: core.DialSkipped, Err: why}
-}
-
-var errUnspecified = errors.New("an unspecified address cannot be dialled")
-
-// refuseAddr says why an address must not be dialled, or nil.
-func (s *Swarm) refuseAddr(d *dial, a ma.Multiaddr, source string, own []ma.Multiaddr) error {
-	if _, ok := s.transportFor(a); !ok {
-		return core.ErrNoTransport
-	}
-	if d.key.direct && has(a, ma.P_CIRCUIT) {
-		return errors.New("relayed, and a direct connection is wanted")
-	}
-	if ip, ok := peer.IP(a); ok && ip.IsUnspecified() {
-		return errUnspecified
-	}
-	if err := s.Gater.Addr(a); err != nil {
-		return err
-	}
-	if slices.ContainsFunc(own, a.Equal) {
-		return core.ErrSelf
-	}
-	if source != "given" && s.backoff.waits(backoffKey{d.key.peer, string(a.Bytes())}, time.Now()) {
-		return core.ErrBackoff
-	}
-	return nil
 }

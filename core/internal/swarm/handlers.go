@@ -3,7 +3,10 @@
 package swarm
 
 import (
+	"fmt"
+	"log/slog"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,6 +20,7 @@ type handlers struct {
 	table   atomic.Pointer[handlerTable]
 	mu      sync.Mutex // held while the table is replaced and told of
 	changed func(protocols []string)
+	log     *slog.Logger
 }
 
 // handlerTable is never changed, only replaced.
@@ -37,8 +41,8 @@ type registration struct {
 	removed bool
 }
 
-func (h *handlers) init(changed func([]string)) {
-	h.changed = changed
+func (h *handlers) init(log *slog.Logger, changed func([]string)) {
+	h.log, h.changed = log, changed
 	h.table.Store(&handlerTable{exact: map[string][]*registration{}})
 }
 
@@ -49,11 +53,23 @@ func (h *handlers) find(p string) *registration {
 		return regs[len(regs)-1]
 	}
 	for _, r := range slices.Backward(t.matching) {
-		if r.options.Match(p) {
+		if h.matches(r, p) {
 			return r
 		}
 	}
 	return nil
+}
+
+// matches asks a registration whether it serves p, which is what a remote sent.
+func (h *handlers) matches(r *registration, p string) (ok bool) {
+	defer func() {
+		if value := recover(); value != nil {
+			ok = false
+			h.log.Error("panic in a protocol's Match", "protocol", r.protocol,
+				"panic", fmt.Sprint(value), "stack", string(debug.Stack()))
+		}
+	}()
+	return r.options.Match(p)
 }
 
 // Handle implements [core.Streams].

@@ -14,6 +14,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/internal/limits"
 	"github.com/xnode-p2p/xnode/core/internal/upgrade"
 )
 
@@ -32,7 +33,7 @@ type Listener struct {
 	raw       manet.Listener     // of a RawTransport
 	muxed     core.MuxedListener // of a MuxedTransport
 	serving   sync.Once
-	accepting sync.WaitGroup
+	accepting sync.WaitGroup // the accept loop, and goodbyes
 	close     func() error
 }
 
@@ -152,31 +153,55 @@ func (l *Listener) acceptRaw() error {
 		s.Log.Debug("connection refused", "remote", remote, "reason", err)
 		return nil
 	}
-	ctx, done, ok := s.begin(context.Background(), upgradeTimeout)
-	if !ok {
+	// The upgrade belongs to the swarm: the listener may close meanwhile.
+	if !s.begin(upgradeTimeout, func(ctx context.Context) { l.upgrade(ctx, raw, scope) }) {
 		scope.Done()
 		return errors.Join(raw.Close(), net.ErrClosed)
 	}
-	// The accept loop is running, so that the wait for it has not ended yet.
-	l.accepting.Go(func() {
-		defer done()
-		c, err := s.upgrader.Upgrade(ctx, raw, upgrade.Request{Memory: scope})
-		if err == nil {
-			stat := core.ConnStat{
-				Direction: core.Inbound,
-				Transport: l.transport.Name,
-				Security:  c.Security,
-				Muxer:     c.MuxerProtocol,
-			}
-			if _, err = s.add(c, scope, stat); err == nil {
-				return
-			}
-			c.Close()
-		}
-		scope.Done()
-		s.Log.Debug("inbound connection", "remote", remote, "error", err)
-	})
 	return nil
+}
+
+// upgrade makes a connection in the table of an accepted one, or closes it.
+func (l *Listener) upgrade(ctx context.Context, raw manet.Conn, scope *limits.Conn) {
+	s, remote := l.swarm, raw.RemoteMultiaddr()
+	c, err := s.upgrader.Upgrade(ctx, raw, upgrade.Request{Memory: scope})
+	if err == nil {
+		stat := core.ConnStat{
+			Direction: core.Inbound,
+			Transport: l.transport.Name,
+			Security:  c.Security,
+			Muxer:     c.MuxerProtocol,
+		}
+		if _, err = s.add(c, scope, stat); err == nil {
+			return
+		}
+		c.CloseWithCode(closeCode(err))
+	}
+	scope.Done()
+	s.logPanic(err)
+	s.Log.Debug("inbound connection", "remote", remote, "error", err)
+}
+
+// logPanic logs an error that is a module's panic.
+func (s *Swarm) logPanic(err error) {
+	var p *upgrade.PanicError
+	if errors.As(err, &p) {
+		s.Log.Error("panic while a connection was made", "panic", fmt.Sprint(p.Value), "stack", string(p.Stack))
+	}
+}
+
+// closeCode is the code that tells the remote why it was not let in.
+func closeCode(err error) core.ConnCode {
+	var limit *core.LimitError
+	switch {
+	case errors.As(err, &limit):
+		return core.ConnLimitExceeded
+	case errors.Is(err, core.ErrGated):
+		return core.ConnGated
+	case errors.Is(err, net.ErrClosed):
+		return core.ConnShutdown
+	}
+	return core.ConnNoError
 }
 
 // acceptMuxed accepts one connection that needs no upgrade.
@@ -187,22 +212,18 @@ func (l *Listener) acceptMuxed() error {
 		return err
 	}
 	remote := muxed.RemoteMultiaddr()
-	if err := s.Gater.Addr(remote); err != nil {
-		muxed.CloseWithCode(core.ConnGated)
-		s.Log.Debug("connection refused", "remote", remote, "reason", err)
-		return nil
+	var scope *limits.Conn
+	if err = s.Gater.Addr(remote); err == nil {
+		if scope, err = s.Limits.OpenConn(core.Inbound, remote); err == nil {
+			stat := core.ConnStat{Direction: core.Inbound, Transport: l.transport.Name}
+			if _, err = s.add(muxed, scope, stat); err == nil {
+				return nil
+			}
+			scope.Done()
+		}
 	}
-	scope, err := s.Limits.OpenConn(core.Inbound, remote)
-	if err != nil {
-		muxed.CloseWithCode(core.ConnLimitExceeded)
-		s.Log.Debug("connection refused", "remote", remote, "reason", err)
-		return nil
-	}
-	stat := core.ConnStat{Direction: core.Inbound, Transport: l.transport.Name}
-	if _, err := s.add(muxed, scope, stat); err != nil {
-		muxed.CloseWithCode(core.ConnNoError)
-		scope.Done()
-		s.Log.Debug("inbound connection", "remote", remote, "error", err)
-	}
+	s.Log.Debug("connection refused", "remote", remote, "reason", err)
+	// Saying goodbye may take a moment, in which others want to come in.
+	l.accepting.Go(func() { muxed.CloseWithCode(closeCode(err)) })
 	return nil
 }

@@ -3,6 +3,7 @@
 package swarm
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -11,10 +12,11 @@ import (
 
 // DialConfig is how a node dials.
 type DialConfig struct {
-	// Timeout bounds a dial to a peer, with all its addresses. Default: "60s".
+	// Timeout bounds a dial to a peer, with all its addresses. Default: "60s",
+	// or attempt_timeout if that is more.
 	Timeout core.Duration `json:"timeout,omitempty"`
 	// AttemptTimeout bounds the attempt at one address, upgrade included.
-	// Default: "15s".
+	// Default: "15s", or timeout if that is less.
 	AttemptTimeout core.Duration `json:"attempt_timeout,omitempty"`
 	// Parallel is how many attempts may run at once, all peers together.
 	// Default: 160.
@@ -26,28 +28,19 @@ type DialConfig struct {
 	// with every failure. Addresses named in a request are tried at once all
 	// the same. Default: "5s".
 	Backoff core.Duration `json:"backoff,omitempty"`
-	// BackoffMax is the longest such time. Default: "5m".
+	// BackoffMax is the longest such time. Default: "5m", or backoff if that
+	// is more.
 	BackoffMax core.Duration `json:"backoff_max,omitempty"`
 }
 
 // Provision sets the defaults.
 func (c *DialConfig) Provision() {
-	for d, v := range map[*core.Duration]time.Duration{
-		&c.Timeout:        time.Minute,
-		&c.AttemptTimeout: 15 * time.Second,
-		&c.Backoff:        5 * time.Second,
-		&c.BackoffMax:     5 * time.Minute,
-	} {
-		if *d == 0 {
-			*d = core.Duration(v)
-		}
-	}
-	if c.Parallel == 0 {
-		c.Parallel = 160
-	}
-	if c.ParallelPerPeer == 0 {
-		c.ParallelPerPeer = 8
-	}
+	c.Timeout = cmp.Or(c.Timeout, max(core.Duration(time.Minute), c.AttemptTimeout))
+	c.AttemptTimeout = cmp.Or(c.AttemptTimeout, min(core.Duration(15*time.Second), c.Timeout))
+	c.Backoff = cmp.Or(c.Backoff, core.Duration(5*time.Second))
+	c.BackoffMax = cmp.Or(c.BackoffMax, max(core.Duration(5*time.Minute), c.Backoff))
+	c.Parallel = cmp.Or(c.Parallel, 160)
+	c.ParallelPerPeer = cmp.Or(c.ParallelPerPeer, 8)
 }
 
 // Validate checks a configuration after Provision.

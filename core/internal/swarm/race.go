@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -73,7 +74,7 @@ func (r *race) run(ctx context.Context) *Conn {
 	r.running.Wait()
 	close(r.results)
 	for a := range r.results {
-		r.swarm.discard(a)
+		r.swarm.discard(a, core.ConnSupplanted)
 	}
 	return winner
 }
@@ -85,7 +86,7 @@ func (s *Swarm) finish(a *attempt) *Conn {
 	}
 	c, err := s.add(a.muxed, a.scope, a.stat)
 	if err != nil {
-		s.discard(a)
+		s.discard(a, closeCode(err))
 		a.Outcome, a.Err = core.DialFailed, err
 		return nil
 	}
@@ -94,10 +95,11 @@ func (s *Swarm) finish(a *attempt) *Conn {
 	return c
 }
 
-// discard closes the connection of an attempt that came too late.
-func (s *Swarm) discard(a *attempt) {
+// discard closes the connection of an attempt that came too late, or that the
+// table does not take.
+func (s *Swarm) discard(a *attempt, code core.ConnCode) {
 	if a.muxed != nil {
-		a.muxed.Close()
+		a.muxed.CloseWithCode(code)
 		a.scope.Done()
 		a.Outcome = core.DialCancelled
 	}
@@ -125,11 +127,20 @@ func (s *Swarm) try(ctx context.Context, policy *dialPolicy, p peer.ID, a *attem
 		a.Outcome, a.Err = core.DialCancelled, context.Cause(ctx)
 	default:
 		a.Outcome, a.Err = core.DialFailed, err
-		s.backoff.failed(key, time.Now(), policy.DialConfig)
-		var mismatch *core.PeerMismatchError
-		if errors.As(err, &mismatch) {
-			s.Book.ForgetAddr(p, a.Addr)
-		}
+		s.blame(key, a, policy)
+	}
+}
+
+// blame notes a failure of an address, unless it was not the address's.
+func (s *Swarm) blame(k backoffKey, a *attempt, policy *dialPolicy) {
+	var limit *core.LimitError
+	if errors.As(a.Err, &limit) {
+		return // our own
+	}
+	s.backoff.failed(k, time.Now(), policy.DialConfig)
+	var mismatch *core.PeerMismatchError
+	if errors.As(a.Err, &mismatch) {
+		s.Book.ForgetAddr(k.peer, a.Addr)
 	}
 }
 
@@ -151,13 +162,25 @@ func (s *Swarm) attempt(ctx context.Context, p peer.ID, a *attempt) error {
 	return nil
 }
 
-func (s *Swarm) connectWith(ctx context.Context, t Transport, p peer.ID, a *attempt, scope *limits.Conn) error {
+// connectWith connects with one transport. A panic of the transport is an error:
+// it may be one that the remote has provoked.
+func (s *Swarm) connectWith(ctx context.Context, t Transport, p peer.ID, a *attempt, scope *limits.Conn) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &upgrade.PanicError{Value: value, Stack: debug.Stack()}
+		}
+		s.logPanic(err)
+	}()
 	done := a.step("dial")
 	if mt, ok := t.Transport.(core.MuxedTransport); ok {
 		muxed, err := mt.Dial(ctx, a.Addr, p)
 		done(t.Name)
 		if err != nil {
 			return withCause(ctx, err)
+		}
+		if got := muxed.RemotePeer(); got != p {
+			muxed.Close()
+			return &core.PeerMismatchError{Want: p, Got: got}
 		}
 		a.muxed = muxed
 		return nil

@@ -5,12 +5,12 @@ package swarm
 import (
 	"sync"
 	"time"
-
-	"github.com/xnode-p2p/xnode/core"
 )
 
-// reaper resets inbound streams whose negotiation takes too long. All of them
-// share one timer, because a timer for every stream costs more than the stream.
+// reaper ends the negotiation of inbound streams that takes too long. All of
+// them share one timer, because a timer for every stream costs more than the
+// stream. It only cuts their reads and writes short, which never waits: who
+// serves a stream then resets it.
 type reaper struct {
 	mu          sync.Mutex
 	first, last *Stream // oldest first; bounded by the open streams
@@ -23,6 +23,7 @@ type waiting struct {
 	prev, next *Stream
 	until      time.Time
 	listed     bool
+	late       bool // taken off the list because its time was over
 }
 
 func (r *reaper) watch(st *Stream) {
@@ -41,7 +42,9 @@ func (r *reaper) watch(st *Stream) {
 	r.last = st
 }
 
-func (r *reaper) unwatch(st *Stream) {
+// unwatch takes a stream off the list. It returns false if the stream's time
+// was over before.
+func (r *reaper) unwatch(st *Stream) (inTime bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if st.wait.listed {
@@ -50,6 +53,7 @@ func (r *reaper) unwatch(st *Stream) {
 	if r.first == nil && r.timer != nil {
 		r.timer.Stop()
 	}
+	return !st.wait.late
 }
 
 func (r *reaper) unlinkLocked(st *Stream) {
@@ -79,15 +83,17 @@ func (r *reaper) reap() {
 	var late []*Stream
 	r.mu.Lock()
 	for r.first != nil && !r.first.wait.until.After(now) {
-		late = append(late, r.first)
-		r.unlinkLocked(r.first)
+		st := r.first
+		r.unlinkLocked(st)
+		st.wait.late = true
+		late = append(late, st)
 	}
 	if r.first != nil && !r.closed {
 		r.armLocked(r.first.wait.until.Sub(now))
 	}
 	r.mu.Unlock()
 	for _, st := range late {
-		st.muxed.Reset(core.StreamNegotiationFailed)
+		st.muxed.SetDeadline(time.Unix(1, 0))
 	}
 }
 

@@ -13,11 +13,15 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/internal/limits"
 	"github.com/xnode-p2p/xnode/core/internal/multistream"
+	"github.com/xnode-p2p/xnode/core/wire"
 )
 
 // negotiationTimeout bounds the agreement on a protocol of an inbound stream,
 // and of an outbound one whose context has no deadline.
 const negotiationTimeout = 10 * time.Second
+
+// maxLogged bounds what the log shows of a protocol's name, in bytes.
+const maxLogged = 256
 
 // Stream is a stream in a connection's list.
 type Stream struct {
@@ -59,11 +63,10 @@ func (st *Stream) dial(ctx context.Context, protocols []string) error {
 
 // dialAndWait agrees on a protocol before it returns.
 func (st *Stream) dialAndWait(ctx context.Context, protocols []string) error {
-	deadline, ok := ctx.Deadline()
-	if limit := time.Now().Add(negotiationTimeout); !ok || limit.Before(deadline) {
-		deadline = limit
+	limit := time.Now().Add(negotiationTimeout)
+	if deadline, ok := ctx.Deadline(); !ok || limit.Before(deadline) {
+		st.muxed.SetDeadline(limit)
 	}
-	st.muxed.SetDeadline(deadline)
 	stop := context.AfterFunc(ctx, func() { st.muxed.SetDeadline(time.Unix(1, 0)) })
 	name, err := st.negotiation.Dial(st.muxed, protocols)
 	if err == nil {
@@ -81,7 +84,9 @@ func (st *Stream) dialAndWait(ctx context.Context, protocols []string) error {
 }
 
 // serve runs an inbound stream: it agrees on a protocol and calls its handler.
+// It stays counted until that has returned, whatever the remote does meanwhile.
 func (st *Stream) serve() {
+	defer st.scope.Done()
 	s := st.conn.swarm
 	s.reaper.watch(st)
 	var reg *registration
@@ -89,28 +94,30 @@ func (st *Stream) serve() {
 		reg = s.handlers.find(p)
 		return reg != nil
 	})
-	s.reaper.unwatch(st)
-	if err != nil {
+	if inTime := s.reaper.unwatch(st); err != nil || !inTime {
 		st.Reset(core.StreamNegotiationFailed)
 		return
 	}
+	for !reg.enter(st) { // removed just now; it may have a successor
+		if reg = s.handlers.find(name); reg == nil {
+			st.Reset(core.StreamShutdown)
+			return
+		}
+	}
+	defer reg.leave(st)
 	if st.conn.stat.Limited && !reg.options.Limited {
 		st.Reset(core.StreamGated)
 		return
 	}
 	st.protocol.Store(&name)
-	if err := st.scope.SetProtocol(name, reg.options.MaxStreamsPerPeer); err != nil {
-		s.Log.Debug("stream refused", "peer", st.conn.RemotePeer(), "protocol", name, "reason", err)
+	// Whatever name the remote has found, it is one protocol.
+	if err := st.scope.SetProtocol(reg.protocol, reg.options.MaxStreamsPerPeer); err != nil {
+		s.Log.Debug("stream refused", "peer", st.conn.RemotePeer(), "protocol", reg.protocol, "reason", err)
 		st.Reset(core.StreamLimitExceeded)
 		return
 	}
-	if !reg.enter(st) {
-		st.Reset(core.StreamShutdown)
-		return
-	}
-	defer reg.leave(st)
 	if err := st.call(reg.handler); err != nil {
-		s.Log.Debug("handler", "peer", st.conn.RemotePeer(), "protocol", name, "error", err)
+		s.Log.Debug("handler", "peer", st.conn.RemotePeer(), "protocol", reg.protocol, "error", err)
 		st.Reset(resetCode(err))
 		return
 	}
@@ -122,7 +129,7 @@ func (st *Stream) call(h core.StreamHandler) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = &panicError{r}
-			st.conn.swarm.Log.Error("panic in a stream handler", "protocol", st.Protocol(),
+			st.conn.swarm.Log.Error("panic in a stream handler", "protocol", wire.Text(st.Protocol(), maxLogged),
 				"peer", st.conn.RemotePeer(), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 		}
 	}()
@@ -180,13 +187,17 @@ func (st *Stream) Reset(code core.StreamCode) error {
 	return err
 }
 
-// end gives back what the stream takes. Only the first call does anything.
+// end takes the stream off the connection's list and gives back what it takes,
+// unless it is being served: then that is for [Stream.serve] to do. Only the
+// first call does anything.
 func (st *Stream) end() {
 	if st.ended.Swap(true) {
 		return
 	}
 	st.conn.unlink(st)
-	st.scope.Done()
+	if st.direction == core.Outbound {
+		st.scope.Done()
+	}
 }
 
 // SetDeadline implements [core.Stream].

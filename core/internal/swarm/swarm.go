@@ -87,7 +87,7 @@ func New(s Settings) *Swarm {
 	w.SetDial(DialConfig{})
 	w.target.Store(new(trimTarget))
 	w.transports.Store(new([]Transport))
-	w.handlers.init(func(protocols []string) {
+	w.handlers.init(s.Log, func(protocols []string) {
 		s.Events.Emit(core.LocalProtocolsChanged{Protocols: protocols})
 	})
 	return w
@@ -115,26 +115,31 @@ func (s *Swarm) transportFor(a ma.Multiaddr) (Transport, bool) {
 	return Transport{}, false
 }
 
-// begin starts a piece of work that Close cancels and waits for. It returns
-// false if the swarm is closed; else done must be called.
-func (s *Swarm) begin(parent context.Context, timeout time.Duration) (ctx context.Context, done func(), ok bool) {
+// begin runs work on a goroutine that Close cancels and waits for. It returns
+// false if the swarm is closed.
+func (s *Swarm) begin(timeout time.Duration, work func(context.Context)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.beginLocked(parent, timeout)
+	if s.closed {
+		return false
+	}
+	s.beginLocked(timeout, work)
+	return true
 }
 
-func (s *Swarm) beginLocked(parent context.Context, timeout time.Duration) (ctx context.Context, done func(), ok bool) {
-	if s.closed {
-		return nil, nil, false
-	}
-	ctx, cancel := context.WithTimeout(parent, timeout)
+func (s *Swarm) beginLocked(timeout time.Duration, work func(context.Context)) (cancel context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	s.cancels[&cancel] = struct{}{}
-	return ctx, func() {
-		cancel()
-		s.mu.Lock()
-		delete(s.cancels, &cancel)
-		s.mu.Unlock()
-	}, true
+	s.running.Go(func() {
+		defer func() {
+			cancel()
+			s.mu.Lock()
+			delete(s.cancels, &cancel)
+			s.mu.Unlock()
+		}()
+		work(ctx)
+	})
+	return cancel
 }
 
 // add puts an upgraded connection into the table and serves it.
@@ -211,6 +216,14 @@ func (s *Swarm) emit() {
 	}
 }
 
+// InOrder calls f while no event of the table is being emitted: events that f
+// emits come after those of the table's changes that led to it.
+func (s *Swarm) InOrder(f func()) {
+	s.emitting.Lock()
+	defer s.emitting.Unlock()
+	f()
+}
+
 // Conns implements [core.Conns].
 func (s *Swarm) Conns() []core.Conn {
 	s.mu.Lock()
@@ -257,6 +270,10 @@ func (s *Swarm) Tag(p peer.ID, tag string, value int) { s.Manager.Tag(p, tag, va
 func (s *Swarm) best(p peer.ID, limited bool) *Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.bestLocked(p, limited)
+}
+
+func (s *Swarm) bestLocked(p peer.ID, limited bool) *Conn {
 	var found *Conn
 	for _, c := range s.conns[p] {
 		switch {
@@ -273,7 +290,7 @@ func (s *Swarm) best(p peer.ID, limited bool) *Conn {
 // NewStream implements [core.Streams].
 func (s *Swarm) NewStream(ctx context.Context, p peer.ID, protocols ...string) (core.Stream, error) {
 	for try := 0; ; try++ {
-		c, dialled, err := s.connect(ctx, p, nil)
+		c, dialled, err := s.connect(ctx, p, nil, core.LimitedAllowed(ctx))
 		if err != nil {
 			return nil, err
 		}
@@ -286,29 +303,36 @@ func (s *Swarm) NewStream(ctx context.Context, p peer.ID, protocols ...string) (
 
 // Connect implements [core.Dialer].
 func (s *Swarm) Connect(ctx context.Context, p peer.AddrInfo) (core.Conn, error) {
-	c, _, err := s.connect(ctx, p.ID, p.Addrs)
+	c, _, err := s.connect(ctx, p.ID, p.Addrs, true)
 	if err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-func (s *Swarm) connect(ctx context.Context, p peer.ID, addrs []ma.Multiaddr) (c *Conn, dialled bool, err error) {
-	limited := core.LimitedAllowed(ctx) && !core.DirectForced(ctx)
+// connect returns a connection to p, a limited one only if that will do.
+func (s *Swarm) connect(ctx context.Context, p peer.ID, addrs []ma.Multiaddr, limited bool) (c *Conn, dialled bool, err error) {
+	forced := core.DirectForced(ctx)
+	limited = limited && !forced
 	if c := s.best(p, limited); c != nil {
 		return c, false, nil
 	}
+	relayed := s.best(p, true) != nil
 	if core.DialForbidden(ctx) {
-		if s.best(p, true) != nil {
+		if relayed {
 			return nil, false, fmt.Errorf("%s: %w", p.Short(), core.ErrLimited)
 		}
 		return nil, false, fmt.Errorf("%s: %w", p.Short(), core.ErrNotConnected)
 	}
-	c, err = s.dialPeer(ctx, p, addrs)
-	if c != nil && c.stat.Limited && !limited {
+	// Another connection through a relay would be of no more use.
+	c, dialled, err = s.dialPeer(ctx, dialRequest{dialKey{p, forced || relayed}, limited, addrs})
+	switch {
+	case err != nil && relayed && !forced:
+		return nil, true, fmt.Errorf("%s: %w: %w", p.Short(), core.ErrLimited, err)
+	case err == nil && c.stat.Limited && !limited:
 		return nil, true, fmt.Errorf("%s: %w", p.Short(), core.ErrLimited)
 	}
-	return c, true, err
+	return c, dialled, err
 }
 
 // Disconnect closes all connections to p.

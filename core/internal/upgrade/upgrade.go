@@ -10,6 +10,7 @@ package upgrade
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -78,9 +79,10 @@ type Conn struct {
 	MuxerProtocol string
 }
 
-// Upgrade secures and multiplexes raw. When it fails, raw is closed.
+// Upgrade secures and multiplexes raw. When it fails, raw is closed. A panic of
+// a module is an error: it may be one that the remote has provoked.
 func (u *Upgrader) Upgrade(ctx context.Context, raw manet.Conn, r Request) (*Conn, error) {
-	c, err := u.upgrade(ctx, raw, r)
+	c, err := u.recovered(ctx, raw, r)
 	if err != nil {
 		raw.Close()
 		if cause := context.Cause(ctx); cause != nil {
@@ -90,6 +92,24 @@ func (u *Upgrader) Upgrade(ctx context.Context, raw manet.Conn, r Request) (*Con
 	}
 	return c, nil
 }
+
+func (u *Upgrader) recovered(ctx context.Context, raw manet.Conn, r Request) (c *Conn, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			c, err = nil, &PanicError{Value: value, Stack: debug.Stack()}
+		}
+	}()
+	return u.upgrade(ctx, raw, r)
+}
+
+// PanicError is the error of an upgrade in which a module panicked.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+// Error implements error.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
 func (u *Upgrader) upgrade(ctx context.Context, raw manet.Conn, r Request) (*Conn, error) {
 	offer := u.choices.Load()
@@ -112,6 +132,11 @@ func (u *Upgrader) upgrade(ctx context.Context, raw manet.Conn, r Request) (*Con
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", offer.securityNames[security], err)
 	}
+	if ctx.Err() != nil {
+		// A security that was interrupted and yet done may have lifted the
+		// interruption.
+		return nil, fmt.Errorf("upgrade: %w", ctx.Err())
+	}
 	if r.Expect != "" && secure.RemotePeer() != r.Expect {
 		return nil, &core.PeerMismatchError{Want: r.Expect, Got: secure.RemotePeer()}
 	}
@@ -122,9 +147,14 @@ func (u *Upgrader) upgrade(ctx context.Context, raw manet.Conn, r Request) (*Con
 		if muxer, err = choose(muxed, r, "muxer", offer.muxerNames); err != nil {
 			return nil, err
 		}
+		if r.Initiator { // who may be refused; a muxer does not report that as what it is
+			if err := muxed.stream.Confirm(); err != nil {
+				return nil, fmt.Errorf("negotiate muxer: %w", err)
+			}
+		}
 	}
 	if !stop() {
-		return nil, fmt.Errorf("upgrade: %w", context.Cause(ctx))
+		return nil, fmt.Errorf("upgrade: %w", ctx.Err())
 	}
 	if err := raw.SetDeadline(time.Time{}); err != nil {
 		return nil, fmt.Errorf("upgrade: %w", err)
@@ -174,9 +204,6 @@ func (r Request) step(name string) func(detail string) {
 // interruptOn makes reads and writes on conn fail when ctx ends. The returned
 // function ends that; it returns false if ctx has ended before.
 func interruptOn(ctx context.Context, conn manet.Conn) (stop func() bool) {
-	if deadline, ok := ctx.Deadline(); ok {
-		conn.SetDeadline(deadline)
-	}
 	return context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 }
 
