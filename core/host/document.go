@@ -44,6 +44,13 @@ func CheckDocument(text []byte) error {
 	return err
 }
 
+// CheckJSON checks that a text is one JSON value within the bounds of a document
+// and without keys that stand twice.
+func CheckJSON(text []byte) error {
+	_, err := document.Parse(text)
+	return err
+}
+
 // CheckAdmin says what is wrong with an address for the admin endpoint.
 func CheckAdmin(address string) error {
 	if problem, remedy := document.CheckAdminAddress(address); problem != "" {

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+// Package admin is the server's side of the commands: the process's
+// configuration, and routes on Caddy's admin endpoint.
+//
+//	GET  /xnode/id[?peer=ID]   who the node, or a peer, is
+//	GET  /xnode/peers          its connections
+//	GET  /xnode/addrs          where it can be reached, and whom it knows
+//	GET  /xnode/limits         what is in use of its limits
+//	POST /xnode/connect        {"target": PEER}
+//	POST /xnode/disconnect     {"target": PEER}
+//	POST /xnode/ping           {"target": PEER, "count": 10, "interval": "1s"}; a line of JSON for each answer
+//	POST /xnode/trace/dial     {"target": PEER}
+//	POST /xnode/load, /load    a whole document; without a body, the file of the last one again
+//
+// A PEER is a peer ID, an address that ends in /p2p/ID, or a domain with
+// dnsaddr records. "timeout": "30s" bounds a request that has a target. Errors
+// are {"error": TEXT}; those of a document have {"mistakes": […]} too.
+//
+// Changes through Caddy's own /config and /id paths are served here as well, so
+// that they are checked as strictly as whole documents.
+package admin
+
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+func init() { caddy.RegisterModule(new(Router)) }
+
+// Router is the module admin.api.xnode. It has no configuration.
+type Router struct{}
+
+// CaddyModule implements [caddy.Module].
+func (*Router) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "admin.api.xnode", New: func() caddy.Module { return new(Router) }}
+}
+
+// Routes implements [caddy.AdminRouter].
+func (*Router) Routes() []caddy.AdminRoute {
+	routes := []caddy.AdminRoute{
+		guarded("/xnode/id", http.MethodGet, serveID),
+		guarded("/xnode/peers", http.MethodGet, servePeers),
+		guarded("/xnode/addrs", http.MethodGet, serveAddrs),
+		guarded("/xnode/limits", http.MethodGet, serveLimits),
+		guarded("/xnode/connect", http.MethodPost, asked(serveConnect)),
+		guarded("/xnode/disconnect", http.MethodPost, asked(serveDisconnect)),
+		guarded("/xnode/ping", http.MethodPost, asked(servePing)),
+		guarded("/xnode/trace/dial", http.MethodPost, asked(serveTrace)),
+		guarded("/xnode/load", http.MethodPost, serveLoad),
+		guarded("/load", http.MethodPost, serveLoad),
+	}
+	// These are more specific than Caddy's pattern /config/, which is left
+	// with the reading methods. Its /id/ leads here too.
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		routes = append(routes, guarded(method+" /config/", method, serveEdit))
+	}
+	return routes
+}
+
+var _ caddy.AdminRouter = (*Router)(nil)
