@@ -29,6 +29,7 @@ type guard struct {
 	head header
 	rest []byte // what of head the library has not read yet
 	body uint32 // what of the body it has not read yet
+	fin  uint32 // the stream whose end is to follow the body
 
 	writing turn // one frame at a time on the connection
 	failing atomic.Bool
@@ -80,6 +81,11 @@ func (g *guard) explainRead(err error) error {
 
 // next reads a header and has it judged.
 func (g *guard) next() error {
+	if g.fin != 0 {
+		g.head = newHeader(typeWindowUpdate, flagFIN, g.fin, 0)
+		g.rest, g.fin = g.head[:], 0
+		return nil
+	}
 	if _, err := io.ReadFull(g.Conn, g.head[:]); err != nil {
 		return g.explainRead(err)
 	}
@@ -101,6 +107,11 @@ func (g *guard) next() error {
 		}
 	}
 	g.rest, g.body = g.head[:], g.head.body()
+	if flags := g.head.flags(); g.body > 0 && flags&flagFIN != 0 {
+		// The library would tell a reader of the end before it has the data.
+		g.head.setFlags(flags &^ flagFIN)
+		g.fin = g.head.id()
+	}
 	return nil
 }
 

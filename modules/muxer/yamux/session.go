@@ -32,6 +32,7 @@ type session struct {
 	memory  core.Memory
 
 	closing atomic.Bool
+	local   atomic.Bool // closing is what ended the session
 	ending  sync.Once
 	end     *core.ConnError
 }
@@ -97,6 +98,7 @@ func (s *session) CloseWithCode(code core.ConnCode) error {
 		<-s.library.CloseChan()
 		return s.library.Close() // which waits for the first to be done
 	}
+	s.local.Store(!s.library.IsClosed())
 	s.guard.parting.Store(uint32(code))
 	patience := time.AfterFunc(partingTime, func() { _ = s.library.Close() })
 	defer patience.Stop()
@@ -128,10 +130,11 @@ func (s *session) ended(err error) error {
 func (s *session) explainEnd(err error) *core.ConnError {
 	var known *core.ConnError
 	switch {
+	case s.local.Load():
+		// The remote may have been faster to end the connection.
+		return &core.ConnError{Code: core.ConnCode(s.guard.parting.Load())}
 	case errors.As(err, &known):
 		return known
-	case err == yamux.ErrSessionShutdown:
-		return &core.ConnError{Code: core.ConnCode(s.guard.parting.Load())}
 	case err == yamux.ErrKeepAliveTimeout:
 		return &core.ConnError{Cause: errNoAnswer}
 	case err == yamux.ErrConnectionWriteTimeout:

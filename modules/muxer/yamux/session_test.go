@@ -242,6 +242,7 @@ func TestSessionClose(t *testing.T) {
 		}
 		<-client.Done()
 		<-server.Done()
+		synctest.Wait()
 		for name, side := range map[string]struct {
 			session *session
 			st      core.MuxedStream

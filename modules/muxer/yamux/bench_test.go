@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package yamux
+
+import (
+	"io"
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/xnode-p2p/xnode/core/coretest"
+	"github.com/xnode-p2p/xnode/core/memnet"
+)
+
+// BenchmarkThroughput writes 64 KiB at a time into one stream.
+func BenchmarkThroughput(b *testing.B) {
+	client, server := newPair(b, coretest.NewMemory(-1), coretest.NewMemory(-1))
+	out, in := openBoth(b, client, server)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		buf := make([]byte, 64<<10)
+		for {
+			if _, err := in.Read(buf); err != nil {
+				return
+			}
+		}
+	})
+	buf := make([]byte, 64<<10)
+	b.SetBytes(int64(len(buf)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := out.Write(buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := out.Close(); err != nil {
+		b.Fatal(err)
+	}
+	wg.Wait()
+	_ = in.Close()
+	closePair(b, client, server)
+}
+
+// BenchmarkSmallWrites writes 100 bytes at a time: the cost of a frame.
+func BenchmarkSmallWrites(b *testing.B) {
+	client, server := newPair(b, coretest.NewMemory(-1), coretest.NewMemory(-1))
+	out, in := openBoth(b, client, server)
+	var wg sync.WaitGroup
+	wg.Go(func() { _, _ = io.Copy(io.Discard, in) })
+	buf := make([]byte, 100)
+	b.SetBytes(int64(len(buf)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := out.Write(buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := out.Close(); err != nil {
+		b.Fatal(err)
+	}
+	wg.Wait()
+	_ = in.Close()
+	closePair(b, client, server)
+}
+
+// BenchmarkStream opens a stream, has 32 bytes echoed and closes it. The
+// allocations are those of both sides.
+func BenchmarkStream(b *testing.B) {
+	client, server := newPair(b, coretest.NewMemory(-1), coretest.NewMemory(-1))
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		buf := make([]byte, 32)
+		for {
+			st, err := server.AcceptStream()
+			if err != nil {
+				return
+			}
+			if _, err := io.ReadFull(st, buf); err != nil {
+				b.Error(err)
+			}
+			if _, err := st.Write(buf); err != nil {
+				b.Error(err)
+			}
+			if err := st.Close(); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	buf := make([]byte, 32)
+	b.ReportAllocs()
+	for b.Loop() {
+		st, err := client.OpenStream(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := st.Write(buf); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(st, buf); err != nil {
+			b.Fatal(err)
+		}
+		if err := st.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	closePair(b, client, server)
+	wg.Wait()
+}
+
+// BenchmarkIdleSession reports what one side of a session costs that does
+// nothing, without its connection and without a goroutine that accepts.
+func BenchmarkIdleSession(b *testing.B) {
+	const pairs = 500
+	m := coretest.MustLoad[*Muxer](b, "yamux", `{}`)
+	for b.Loop() {
+		var conns [2 * pairs]*memnet.Conn
+		for i := range pairs {
+			conns[2*i], conns[2*i+1] = memnet.Pipe()
+		}
+		var sessions [2 * pairs]*session
+		before, goroutines := inUse(), runtime.NumGoroutine()
+		for i, conn := range conns {
+			var err error
+			if sessions[i], err = m.mux(conn, i%2 == 0, coretest.NewMemory(-1)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		after := inUse()
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/(2*pairs), "heap-B/session")
+		b.ReportMetric(float64(after.StackInuse-before.StackInuse)/(2*pairs), "stack-B/session")
+		b.ReportMetric(float64(runtime.NumGoroutine()-goroutines)/(2*pairs), "goroutines/session")
+		for _, s := range sessions {
+			if err := s.Close(); err != nil {
+				b.Fatal(err)
+			}
+		}
+		runtime.KeepAlive(conns)
+	}
+}
+
+func inUse() (m runtime.MemStats) {
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m
+}
