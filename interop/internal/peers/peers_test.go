@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package peers
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestCommonStacks(t *testing.T) {
+	a := Peer{Stacks: stacks([]string{"tcp", "ws"}, []string{"noise", "tls"}, []string{"yamux"})}
+	b := Peer{Stacks: stacks([]string{"ws"}, []string{"noise", "plaintext"}, []string{"mplex", "yamux"})}
+	if diff := cmp.Diff([]Stack{{"ws", "noise", "yamux"}}, Common(a, b)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNamed(t *testing.T) {
+	all := All("/root")
+	for _, c := range []struct{ names, want, err string }{
+		{"go,js,py", "xnode go js py", ""},
+		{"py,xnode", "xnode py", ""},
+		{"", "xnode", ""},
+		{"rust", "", `"rust"`},
+	} {
+		got, err := Named(all, strings.Split(c.names, ","))
+		if c.err != "" {
+			if err == nil || !strings.Contains(err.Error(), c.err) {
+				t.Errorf("%s: %v", c.names, err)
+			}
+			continue
+		}
+		var names []string
+		for _, p := range got {
+			names = append(names, p.Name)
+		}
+		if err != nil || strings.Join(names, " ") != c.want {
+			t.Errorf("%s: %v, %v", c.names, names, err)
+		}
+	}
+	if len(all) != 4 {
+		t.Error("All was changed")
+	}
+}
+
+func TestEveryPeerIsThere(t *testing.T) {
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range append(All(root), Limit(root)) {
+		if info, err := os.Stat(p.dir); err != nil || !info.IsDir() {
+			t.Errorf("%s: no folder %s: %v", p.Name, p.dir, err)
+		}
+		if p.missing != "" {
+			for _, file := range p.Argv {
+				if info, err := os.Stat(file); err != nil || info.Mode()&0o111 == 0 {
+					t.Errorf("%s: %s cannot be started: %v", p.Name, file, err)
+				}
+			}
+		}
+	}
+}
+
+func TestSetup(t *testing.T) {
+	dir := t.TempDir()
+	p := Peer{Name: "p", dir: dir, missing: "made", setup: [][]string{{"touch", "made"}, {"touch", "again"}}}
+	var log strings.Builder
+	if err := p.Setup(t.Context(), &log); err != nil || log.String() != "p: touch made\np: touch again\n" {
+		t.Errorf("%q, %v", log.String(), err)
+	}
+	if err := os.Remove(filepath.Join(dir, "again")); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Setup(t.Context(), &log); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "again")); err == nil {
+		t.Error("set up twice")
+	}
+	p.missing, p.setup = "never", [][]string{{"false"}}
+	if err := p.Setup(t.Context(), &log); err == nil || !strings.Contains(err.Error(), "peer p") {
+		t.Errorf("%v", err)
+	}
+}
