@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+
+FUZZTIME ?= 5s
+# Flags of the two runners: make interop RUN='--peers go', make bench RUN='--reps 3 --only stream'
+RUN ?=
+
+.PHONY: help build test short lint fmt fuzz interop bench bench-quick generate check clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
+
+build: ## bin/xnode, the standard distribution
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/xnode ./cmd/xnode
+
+test: ## all tests, with the race detector
+	go test -race ./...
+
+short: ## all tests, without the race detector and what takes long
+	go test -short ./...
+
+lint: ## vet and staticcheck
+	go vet ./...
+	go tool staticcheck ./...
+
+fmt: ## format all Go files
+	gofmt -w $$(git ls-files '*.go')
+
+fuzz: ## every fuzz target, for FUZZTIME each (5s)
+	@for dir in $$(git grep -l '^func Fuzz' -- '*_test.go' ':!interop/go' | xargs -n 1 dirname | sort -u); do \
+		targets=$$(go test -list '^Fuzz' ./$$dir) || exit 1; \
+		for target in $$(echo "$$targets" | grep '^Fuzz'); do \
+			echo "== $$dir $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$dir || exit 1; \
+		done; \
+	done
+
+interop: ## the matrix against go-libp2p, js-libp2p and py-libp2p, which it sets up
+	go run ./interop/run $(RUN)
+
+bench: ## what work costs, against go-libp2p and against bare TCP (minutes)
+	go run ./interop/bench $(RUN)
+
+bench-quick: ## the same with little work: does it run, and roughly
+	go run ./interop/bench --quick $(RUN)
+
+generate: ## renew generated files, go.mod and go.sum
+	go generate ./...
+	go mod tidy
+
+check: ## everything that must hold before a change lands
+	.ci/run
+
+clean: ## remove what was built, test caches and the interop peers' packages
+	rm -rf bin interop/js/node_modules interop/py/.venv
+	go clean -testcache
