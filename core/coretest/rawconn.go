@@ -19,6 +19,10 @@ import (
 // soon is how far away the deadlines of the suites are.
 const soon = 20 * time.Millisecond
 
+// stalled is when a transfer is given up that makes the suite wait for ever if
+// the module is wrong. It is far from what any transfer takes.
+const stalled = 20 * time.Second
+
 // random returns n bytes, the same for the same seed.
 func random(seed byte, n int) []byte {
 	b := make([]byte, n)

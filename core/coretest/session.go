@@ -11,6 +11,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/xnode-p2p/xnode/core"
 )
@@ -40,6 +41,7 @@ func (s *sessionSuite) run(t *testing.T) {
 		test func(t *testing.T, client, server core.Session)
 	}{
 		{"HalfClose", false, testHalfClose},
+		{"HalfCloseLargeAnswer", false, testHalfCloseLargeAnswer},
 		{"BothSidesOpen", false, testBothSidesOpen},
 		{"ManyStreamsAtOnce", false, testManyStreamsAtOnce},
 		{"LeftOpen", false, testLeftOpen},
@@ -188,6 +190,30 @@ func testHalfClose(t *testing.T, client, server core.Session) {
 	}
 	if _, err := s.Write([]byte("more")); err == nil {
 		t.Error("wrote after CloseWrite")
+	}
+	closeBoth(client, server)
+	wait()
+}
+
+// testHalfCloseLargeAnswer has more come on a stream whose sending side is closed
+// than any window lets through at first.
+func testHalfCloseLargeAnswer(t *testing.T, client, server core.Session) {
+	want := random(3, 20<<20/scale)
+	wait := serve(server, func(s core.MuxedStream) {
+		io.Copy(io.Discard, s)
+		if n, err := s.Write(want); err != nil {
+			t.Errorf("wrote %d of %d bytes: %v", n, len(want), err)
+		}
+		s.Close()
+	})
+	s := openStream(t, client)
+	io.WriteString(s, "much, please")
+	s.CloseWrite()
+	// A stall is an error, not a test without end.
+	s.SetReadDeadline(time.Now().Add(stalled))
+	got, err := io.ReadAll(s)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d of %d bytes arrived (%v)", len(got), len(want), err)
 	}
 	closeBoth(client, server)
 	wait()

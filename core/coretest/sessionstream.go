@@ -43,11 +43,16 @@ func testCloseRead(t *testing.T, client, server core.Session) {
 		t.Error("read after CloseRead")
 	}
 	io.WriteString(b, "to nobody") // may fail or not
-	io.WriteString(a, "still here")
-	got := make([]byte, 10)
-	if _, err := io.ReadFull(b, got); err != nil || string(got) != "still here" {
-		t.Errorf("the other direction: %q, %v", got, err)
+	want := random(4, 2<<20) // more than a window
+	var wg sync.WaitGroup
+	wg.Go(func() { a.Write(want) })
+	b.SetReadDeadline(time.Now().Add(stalled))
+	got := make([]byte, len(want))
+	if n, err := io.ReadFull(b, got); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the other direction: %d of %d bytes arrived (%v)", n, len(want), err)
+		a.Reset(core.StreamNoError)
 	}
+	wg.Wait()
 	a2, b2 := connectStream(t, client, server) // other streams are not affected
 	exchange(t, a2, b2)
 }
