@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package xnodecmd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/xnode-p2p/xnode/cmd/internal/admin"
+	"github.com/xnode-p2p/xnode/cmd/internal/node"
+)
+
+// peersFlags say what is printed of a connection.
+type peersFlags struct{ verbose, streams, direction, identify bool }
+
+func (c *cli) peersCommand() *cobra.Command {
+	var f peersFlags
+	cmd := &cobra.Command{
+		Use:   "peers",
+		Short: "Lists the connections of the running node",
+		Long: `peers lists the connections of the running node, one in each line.
+
+JSON: [{"peer", "addr", "local_addr", "direction", "opened", "limited",
+"transport", "security", "muxer", "agent", "protocols", "streams": [{"protocol",
+"direction"}]}]`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.peers(cmd.Context(), f) },
+	}
+	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "print everything")
+	cmd.Flags().BoolVar(&f.streams, "streams", false, "print the open streams too")
+	cmd.Flags().BoolVar(&f.direction, "direction", false, "print who opened the connection")
+	cmd.Flags().BoolVar(&f.identify, "identify", false, "print what the peer says of itself")
+	return c.reads(c.asks(cmd))
+}
+
+func (c *cli) peers(ctx context.Context, f peersFlags) error {
+	var list []node.Conn
+	if err := c.fetch(ctx, "asking the node", "/xnode/peers", &list); err != nil {
+		return err
+	}
+	if c.json {
+		return c.printJSON(list, false)
+	}
+	for _, conn := range list {
+		line := conn.Addr + "/p2p/" + conn.Peer
+		if f.direction || f.verbose {
+			line += " " + conn.Direction
+		}
+		if f.verbose {
+			line += strings.TrimRight(" "+conn.Security+" "+conn.Muxer, " ")
+		}
+		if conn.Limited {
+			line += " limited"
+		}
+		fmt.Fprintln(c.out, line)
+		if f.identify || f.verbose {
+			fmt.Fprintf(c.out, "  agent: %s\n", conn.Agent)
+			for _, p := range conn.Protocols {
+				fmt.Fprintf(c.out, "  protocol: %s\n", p)
+			}
+		}
+		if f.streams || f.verbose {
+			for _, s := range conn.Streams {
+				fmt.Fprintf(c.out, "  %s %s\n", s.Protocol, s.Direction)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *cli) connectCommand() *cobra.Command {
+	return c.asks(&cobra.Command{
+		Use:   "connect PEER…",
+		Short: "Has the running node connect to peers",
+		Long:  "connect has the running node connect to peers: peer IDs, addresses that end in /p2p/ID, or domains with dnsaddr records; - reads them from standard input, one in each line.",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.change(cmd.Context(), "connect", args)
+		},
+	})
+}
+
+func (c *cli) disconnectCommand() *cobra.Command {
+	return c.asks(&cobra.Command{
+		Use:   "disconnect PEER…",
+		Short: "Has the running node close its connections to peers",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.change(cmd.Context(), "disconnect", args)
+		},
+	})
+}
+
+// change connects to peers or disconnects from them, one after the other.
+func (c *cli) change(ctx context.Context, what string, targets []string) error {
+	if len(targets) == 1 && targets[0] == "-" {
+		var err error
+		if targets, err = words(c.in); err != nil {
+			return err
+		}
+	}
+	var errs []error
+	for _, target := range targets {
+		var p admin.Peer
+		if err := c.send(ctx, what+" "+target, "/xnode/"+what, c.request(target), &p); err != nil {
+			errs = append(errs, fmt.Errorf("%s %s failure: %w", what, target, err))
+			if gone := (*noNodeError)(nil); errors.As(err, &gone) {
+				return err
+			}
+			continue
+		}
+		fmt.Fprintf(c.out, "%s %s success\n", what, p.Peer)
+	}
+	return errors.Join(errs...)
+}
+
+// words reads lines, without empty ones.
+func words(r io.Reader) ([]string, error) {
+	var list []string
+	s := bufio.NewScanner(r)
+	for s.Scan() {
+		if line := strings.TrimSpace(s.Text()); line != "" {
+			list = append(list, line)
+		}
+	}
+	return list, s.Err()
+}
+
+func (c *cli) addrsCommand() *cobra.Command {
+	show := func(what string) func(*cobra.Command, []string) error {
+		return func(cmd *cobra.Command, _ []string) error { return c.addrs(cmd.Context(), what) }
+	}
+	const fields = `{"peer", "local", "listen", "known": [{"peer", "addrs"}]}`
+	cmd := c.reads(c.asks(&cobra.Command{
+		Use:   "addrs",
+		Short: "Lists the addresses that the running node knows, or has",
+		Long:  "addrs lists the peers whose addresses the running node knows.\n\nJSON, here and of the commands below: " + fields,
+		Args:  cobra.NoArgs, RunE: show("known"),
+	}))
+	cmd.AddCommand(
+		c.reads(c.asks(&cobra.Command{Use: "local", Short: "Lists the addresses the node tells its peers, each ready to be dialled", Args: cobra.NoArgs, RunE: show("local")})),
+		c.reads(c.asks(&cobra.Command{Use: "listen", Short: "Lists the addresses the node listens on", Args: cobra.NoArgs, RunE: show("listen")})),
+	)
+	return cmd
+}
+
+func (c *cli) addrs(ctx context.Context, what string) error {
+	var a node.Addrs
+	if err := c.fetch(ctx, "asking the node", "/xnode/addrs", &a); err != nil {
+		return err
+	}
+	if c.json {
+		return c.printJSON(a, false)
+	}
+	switch what {
+	case "local":
+		for _, addr := range a.Local {
+			fmt.Fprintln(c.out, addr)
+		}
+	case "listen":
+		for _, addr := range a.Listen {
+			fmt.Fprintln(c.out, addr)
+		}
+	default:
+		for _, p := range a.Known {
+			fmt.Fprintf(c.out, "%s (%d)\n", p.Peer, len(p.Addrs))
+			for _, addr := range p.Addrs {
+				fmt.Fprintf(c.out, "\t%s\n", addr)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *cli) limitsCommand() *cobra.Command {
+	return c.reads(c.asks(&cobra.Command{
+		Use:   "limits",
+		Short: "Shows what the running node has in use of its limits",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var stat map[string]int64
+			if err := c.fetch(cmd.Context(), "asking the node", "/xnode/limits", &stat); err != nil {
+				return err
+			}
+			if c.json {
+				return c.printJSON(stat, false)
+			}
+			return c.table(func(row func(string, ...any)) {
+				for _, name := range sortedKeys(stat) {
+					row("%s\t%d", strings.ReplaceAll(name, "_", " "), stat[name])
+				}
+			})
+		},
+	}))
+}
