@@ -43,7 +43,7 @@ func testCloseRead(t *testing.T, client, server core.Session) {
 		t.Error("read after CloseRead")
 	}
 	io.WriteString(b, "to nobody") // may fail or not
-	want := random(4, 2<<20) // more than a window
+	want := random(4, 2<<20)       // more than a window
 	var wg sync.WaitGroup
 	wg.Go(func() { a.Write(want) })
 	b.SetReadDeadline(time.Now().Add(stalled))
