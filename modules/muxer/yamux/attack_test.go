@@ -320,6 +320,34 @@ func TestEvil_C6_LateDataIsBounded(t *testing.T) {
 	})
 }
 
+func TestEvil_C6_EndedStreamsAreForgotten(t *testing.T) {
+	withRawPeer(t, func(t *testing.T, p *rawPeer) {
+		const streams = 10 * maxLingering
+		for i := range uint32(streams) {
+			p.send(typeWindowUpdate, flagSYN, 2*i+1, 0)
+			st, err := p.session.AcceptStream()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := st.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if n := len(p.session.guard.streams); n != maxLingering {
+			t.Errorf("%d streams are remembered, want %d", n, maxLingering)
+		}
+		for i := range uint32(streams) {
+			p.send(typeWindowUpdate, flagFIN, 2*i+1, 0)
+		}
+		synctest.Wait()
+		if n := len(p.session.guard.streams); n != 0 {
+			t.Errorf("%d streams are remembered, want none", n)
+		}
+		p.wantAlive(2*streams + 1)
+	})
+}
+
 func TestEvil_C7_TinyAndEmptyFrames(t *testing.T) {
 	withRawPeer(t, func(t *testing.T, p *rawPeer) {
 		p.send(typeWindowUpdate, flagSYN, 1, 0)

@@ -180,7 +180,7 @@ func (l *ledger) advance(h *header, st *stream, theirs bool) error {
 	}
 	st.acked = st.acked || flags&flagACK != 0
 
-	unwanted := st.localDone() || st.reset != 0
+	unwanted := st.localDone() || st.reset != 0 // who has read all may still write, and needs credit
 	if h.kind() == typeData {
 		unwanted = unwanted || st.readDone
 		if n > st.window {
@@ -206,7 +206,6 @@ func (l *ledger) advance(h *header, st *stream, theirs bool) error {
 			return fmt.Errorf("window updates for stream %d add up to more than %d", st.id, uint32(maxCredit))
 		}
 		st.credit += n
-		unwanted = st.sentFIN || st.reset != 0 // who has read all may still write
 	}
 
 	st.gotFIN = st.gotFIN || flags&flagFIN != 0

@@ -98,6 +98,36 @@ func TestStreamHalfClose(t *testing.T) {
 	})
 }
 
+// Both sides need credit long after they have read the end of the other's data.
+func TestStreamHalfCloseNeedsCredit(t *testing.T) {
+	withPair(t, func(t *testing.T, client, server *session) {
+		for _, side := range []struct{ from, to *session }{{client, server}, {server, client}} {
+			a, b := openBoth(t, side.from, side.to)
+			if err := a.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			wantAll(t, b, "")
+			want := bytes.Repeat([]byte("answer"), initialWindow)
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				if _, err := b.Write(want); err != nil {
+					t.Error(err)
+				}
+				if err := b.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			if got, err := io.ReadAll(a); !bytes.Equal(got, want) || err != nil {
+				t.Errorf("read %d bytes, %v", len(got), err)
+			}
+			wg.Wait()
+			if err := a.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 func TestStreamCloseDeliversWhatWasWritten(t *testing.T) {
 	withPair(t, func(t *testing.T, client, server *session) {
 		a, b := openBoth(t, client, server)
@@ -114,6 +144,42 @@ func TestStreamCloseDeliversWhatWasWritten(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A reader must not hear of the end before it has the data of the same frame.
+func TestStreamDataWithFIN(t *testing.T) {
+	for _, syn := range []uint16{0, flagSYN} {
+		withRawPeer(t, func(t *testing.T, p *rawPeer) {
+			if syn == 0 {
+				p.send(typeWindowUpdate, flagSYN, 1, 0)
+			}
+			var got []byte
+			p.wg.Go(func() {
+				st, err := p.session.AcceptStream()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if got, err = io.ReadAll(st); err != nil {
+					t.Error(err)
+				}
+				if err := st.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+			h := newHeader(typeData, syn|flagFIN, 1, 5)
+			for _, part := range [][]byte{h[:], []byte("hel"), []byte("lo")} {
+				if _, err := p.conn.Write(part); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+			}
+			if string(got) != "hello" {
+				t.Errorf("read %q, want hello", got)
+			}
+		})
+	}
 }
 
 func TestStreamReset(t *testing.T) {
