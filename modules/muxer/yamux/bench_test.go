@@ -4,6 +4,7 @@ package yamux
 
 import (
 	"io"
+	"net"
 	"runtime"
 	"sync"
 	"testing"
@@ -144,3 +145,24 @@ func inUse() (m runtime.MemStats) {
 	runtime.ReadMemStats(&m)
 	return m
 }
+
+// The guard must cost no memory for a frame.
+func TestFramesCostNoMemory(t *testing.T) {
+	g := newGuard(discard{}, true, coretest.NewMemory(-1), 1<<20, 0)
+	out := newHeader(typeWindowUpdate, flagSYN, 1, 0)
+	if _, err := g.Write(out[:]); err != nil {
+		t.Fatal(err)
+	}
+	out = newHeader(typeData, 0, 1, 0)
+	in := newHeader(typeWindowUpdate, 0, 1, 1)
+	if n := testing.AllocsPerRun(100, func() {
+		_, _ = g.Write(out[:])
+		_, _ = g.received(&in)
+	}); n != 0 {
+		t.Errorf("%v allocations for a frame in each direction", n)
+	}
+}
+
+type discard struct{ net.Conn }
+
+func (discard) Write(b []byte) (int, error) { return len(b), nil }

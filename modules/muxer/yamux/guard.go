@@ -179,7 +179,8 @@ func (g *guard) Write(b []byte) (int, error) {
 	}
 	// The remote has closed the connection. The library would end the session
 	// at once, and with it what the remote sent before.
-	g.broken.Store(&err)
+	broken := err // which is on the heap, and err is not
+	g.broken.Store(&broken)
 	return len(b), g.Conn.SetReadDeadline(time.Now().Add(partingTime))
 }
 
