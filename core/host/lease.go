@@ -90,6 +90,7 @@ func (h *Host) start(ctx context.Context, plan *Plan) error {
 	for _, l := range opened {
 		l.Serve()
 	}
+	h.swarm.Regate() // only now that nothing can go wrong any more
 	return nil
 }
 

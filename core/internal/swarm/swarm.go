@@ -344,6 +344,24 @@ func (s *Swarm) Disconnect(p peer.ID) error {
 	return errors.Join(errs...)
 }
 
+// Regate closes the connections that the gater would not let in any more. Call
+// it when its rules have changed.
+func (s *Swarm) Regate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	for p, conns := range s.conns {
+		for _, c := range conns {
+			if err := errors.Join(s.Gater.Peer(p), s.Gater.Addr(c.RemoteMultiaddr())); err != nil {
+				s.Log.Debug("connection closed", "peer", p, "remote", c.RemoteMultiaddr(), "reason", err)
+				s.running.Go(func() { c.CloseWithCode(core.ConnGated) })
+			}
+		}
+	}
+}
+
 // Close ends all connections, dials and handlers and waits for them.
 func (s *Swarm) Close() error {
 	s.mu.Lock()
