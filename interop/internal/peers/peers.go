@@ -41,7 +41,7 @@ type Peer struct {
 	// Stacks are what it speaks.
 	Stacks []Stack
 
-	missing string     // a file that setting up makes; empty: always set up
+	made    string     // what setting up makes last, as a pattern of file names; empty: always set up
 	setup   [][]string // the commands, run in dir
 	dir     string
 }
@@ -67,12 +67,12 @@ func All(root string) []Peer {
 		{
 			Name: "js", Title: "js-libp2p", Argv: []string{at("interop", "js", "peer")},
 			Stacks: stacks([]string{"tcp", "ws"}, []string{"noise", "tls", "plaintext"}, []string{"yamux", "mplex"}),
-			dir:    at("interop", "js"), missing: "node_modules/libp2p", setup: [][]string{{"npm", "ci", "--no-audit", "--no-fund"}},
+			dir:    at("interop", "js"), made: "node_modules/libp2p", setup: [][]string{{"npm", "ci", "--no-audit", "--no-fund"}},
 		},
 		{
 			Name: "py", Title: "py-libp2p", Argv: []string{at("interop", "py", "peer")},
 			Stacks: stacks([]string{"tcp", "ws"}, []string{"noise", "tls", "plaintext"}, []string{"yamux", "mplex"}),
-			dir:    at("interop", "py"), missing: ".venv/bin/python", setup: [][]string{{at("interop", "py", "setup")}},
+			dir:    at("interop", "py"), made: ".venv/lib/python3*/site-packages/libp2p", setup: [][]string{{at("interop", "py", "setup")}},
 		},
 	}
 }
@@ -127,9 +127,10 @@ func Named(all []Peer, names []string) ([]Peer, error) {
 
 // Setup builds the peer, or installs what it needs if that is missing.
 func (p Peer) Setup(ctx context.Context, log io.Writer) error {
-	if p.missing != "" {
-		if _, err := os.Stat(filepath.Join(p.dir, p.missing)); err == nil {
-			return nil
+	if p.made != "" {
+		found, err := filepath.Glob(filepath.Join(p.dir, p.made))
+		if err != nil || len(found) > 0 {
+			return err
 		}
 	}
 	for _, argv := range p.setup {

@@ -56,7 +56,7 @@ func TestEveryPeerIsThere(t *testing.T) {
 		if info, err := os.Stat(p.dir); err != nil || !info.IsDir() {
 			t.Errorf("%s: no folder %s: %v", p.Name, p.dir, err)
 		}
-		if p.missing != "" {
+		if p.made != "" {
 			for _, file := range p.Argv {
 				if info, err := os.Stat(file); err != nil || info.Mode()&0o111 == 0 {
 					t.Errorf("%s: %s cannot be started: %v", p.Name, file, err)
@@ -68,7 +68,7 @@ func TestEveryPeerIsThere(t *testing.T) {
 
 func TestSetup(t *testing.T) {
 	dir := t.TempDir()
-	p := Peer{Name: "p", dir: dir, missing: "made", setup: [][]string{{"touch", "made"}, {"touch", "again"}}}
+	p := Peer{Name: "p", dir: dir, made: "ma?e", setup: [][]string{{"touch", "made"}, {"touch", "again"}}}
 	var log strings.Builder
 	if err := p.Setup(t.Context(), &log); err != nil || log.String() != "p: touch made\np: touch again\n" {
 		t.Errorf("%q, %v", log.String(), err)
@@ -82,7 +82,7 @@ func TestSetup(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "again")); err == nil {
 		t.Error("set up twice")
 	}
-	p.missing, p.setup = "never", [][]string{{"false"}}
+	p.made, p.setup = "never", [][]string{{"false"}}
 	if err := p.Setup(t.Context(), &log); err == nil || !strings.Contains(err.Error(), "peer p") {
 		t.Errorf("%v", err)
 	}
