@@ -41,9 +41,9 @@ type Peer struct {
 	// Stacks are what it speaks.
 	Stacks []Stack
 
-	made    string     // what setting up makes last, as a pattern of file names; empty: always set up
-	setup   [][]string // the commands, run in dir
-	dir     string
+	made  string     // what setting up makes last, as a pattern of file names; empty: always set up
+	setup [][]string // the commands, run in dir
+	dir   string
 }
 
 // Xnode is the name of the project's own peer.
