@@ -52,7 +52,7 @@ func (c *cli) id(ctx context.Context, target string) (err error) {
 	return c.table(func(row func(string, ...any)) {
 		row("peer\t%s", info.Peer)
 		row("cid\t%s", info.CID)
-		row("key\t%s\t", info.KeyType)
+		row("key\t%s", info.KeyType)
 		if info.Agent != "" {
 			row("agent\t%s", info.Agent)
 		}

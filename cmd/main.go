@@ -5,6 +5,7 @@
 package xnodecmd
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,6 +32,10 @@ func Main() {
 	}
 	os.Exit(caddy.ExitCodeSuccess)
 }
+
+// errShown is the error of a command whose output has said already that it
+// failed.
+var errShown = errors.New("failed")
 
 // cli is one call of the program.
 type cli struct {
@@ -99,6 +104,9 @@ func (c *cli) reads(cmd *cobra.Command) *cobra.Command {
 
 // complain prints an error; mistakes have a line each.
 func (c *cli) complain(err error) {
+	if errors.Is(err, errShown) {
+		return
+	}
 	if several, ok := err.(mistakes); ok {
 		for _, line := range several.lines() {
 			fmt.Fprintln(c.err, line)

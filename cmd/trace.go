@@ -4,7 +4,6 @@ package xnodecmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -23,9 +22,6 @@ func (c *cli) traceCommand() *cobra.Command {
 	cmd.AddCommand(c.traceDialCommand())
 	return cmd
 }
-
-// errNotConnected is the error of a dial whose story is printed already.
-var errNotConnected = errors.New("not connected")
 
 func (c *cli) traceDialCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -68,7 +64,7 @@ func (c *cli) traceDial(ctx context.Context, target string) error {
 		err = c.printTrace(t)
 	}
 	if err == nil && !t.Connected {
-		err = errNotConnected
+		err = errShown
 	}
 	return err
 }

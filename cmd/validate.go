@@ -18,9 +18,6 @@ type validation struct {
 	Mistakes []*host.Mistake `json:"mistakes"`
 }
 
-// errInvalid is the error of a document whose mistakes are printed already.
-var errInvalid = errors.New("the configuration is not valid")
-
 func (c *cli) validateCommand() *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
@@ -60,7 +57,7 @@ func (c *cli) validate(path string) error {
 			return err
 		}
 		if !v.Valid {
-			return errInvalid
+			return errShown
 		}
 		return nil
 	}

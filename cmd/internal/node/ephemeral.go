@@ -64,10 +64,11 @@ func Ephemeral(ctx context.Context, timeout time.Duration) (h *host.Host, end fu
 	}, nil
 }
 
-// silence sends all logs nowhere: the command tells what happens.
+// silence keeps the logs quiet: the command tells what happens. To send them
+// elsewhere would be logged.
 func silence() *caddy.Logging {
 	return &caddy.Logging{Logs: map[string]*caddy.CustomLog{
-		caddy.DefaultLoggerName: {BaseLog: caddy.BaseLog{WriterRaw: json.RawMessage(`{"output": "discard"}`)}},
+		caddy.DefaultLoggerName: {BaseLog: caddy.BaseLog{Level: "panic"}},
 	}}
 }
 

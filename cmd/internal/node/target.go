@@ -60,7 +60,8 @@ func NamesPeerOnly(text string) bool {
 // isDomain tells whether a text looks like a domain rather than a peer ID or
 // an address: those have no dots.
 func isDomain(text string) bool {
-	return strings.Contains(text, ".") && !strings.ContainsAny(text, "/: ") && net.ParseIP(text) == nil
+	letters := strings.Trim(strings.ToLower(text), "abcdefghijklmnopqrstuvwxyz0123456789-._")
+	return strings.Contains(text, ".") && letters == "" && net.ParseIP(text) == nil
 }
 
 // unreadable says what a text that is no address might be meant to be.

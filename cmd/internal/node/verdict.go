@@ -50,7 +50,7 @@ var rules = []rule{
 	{"no_muxer", both(at("negotiate muxer"), as[*core.ProtocolError]), "the peer at %s speaks none of this node's muxers", "add a muxer that the peer speaks to muxers, on one of the two sides"},
 	{"silent", both(upgrading, timedOut), "%s accepts connections, but whoever listens there does not answer", "either that is no libp2p node, or it is overloaded: check that its port is the one of this transport"},
 	{"closed", both(upgrading, hungUp), "the peer at %s closed the connection during the handshake", "it may refuse this node (gater, limits, private network) or not be a libp2p node: see its logs"},
-	{"not_libp2p", at("negotiate security"), "what answers at %s does not speak libp2p", "check the port: another program seems to listen there"},
+	{"not_libp2p", both(upgrading, saysOtherwise), "what answers at %s does not speak libp2p", "check the port: another program seems to listen there"},
 	{"handshake", upgrading, "the handshake with %s failed", "the error says where; see the logs of the peer"},
 	{"refused", is(syscall.ECONNREFUSED), "%s refuses connections: nothing listens there", "start the node there, check the port, and open it in the firewall of that machine"},
 	{"timeout", both(at("dial"), timedOut), "%s does not answer", "the machine is down, or a firewall or NAT drops the packets: forward the port, or reach the peer through a relay"},
@@ -169,6 +169,10 @@ func timedOut(s symptom) bool {
 	timeout, ok := errors.AsType[net.Error](s.err)
 	return ok && timeout.Timeout() || errors.Is(s.err, context.DeadlineExceeded)
 }
+
+// saysOtherwise: the answer is not that of multistream-select, whose errors
+// belong to the core.
+func saysOtherwise(s symptom) bool { return strings.Contains(s.err.Error(), "malformed negotiation") }
 
 func hungUp(s symptom) bool {
 	for _, e := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed} {

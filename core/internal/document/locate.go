@@ -3,10 +3,12 @@
 package document
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -16,7 +18,9 @@ import (
 var (
 	engineWords = regexp.MustCompile(`^(loading new config|loading [\w.]+ app module|provision [\w.]+|[\w.]+: invalid configuration|decoding module config: [\w.]+|[\w.]+ app module: start|start): `)
 	pathStep    = regexp.MustCompile(`^([\w@/-]+): `)
-	listenStep  = regexp.MustCompile(`^listen (/\S*): `)
+	// A key and its value: "keepalive 1ms: want 1s to 9h".
+	valueStep  = regexp.MustCompile(`^(\w+) (\S+: want .*)$`)
+	listenStep = regexp.MustCompile(`^listen (/\S*): `)
 )
 
 // elsewhere are the beginnings of errors that concern another part of the
@@ -29,23 +33,20 @@ var elsewhere = []struct{ words, key string }{
 	{"creating storage value: ", "storage"},
 }
 
-// remedies are for errors of the operating system, which do not bring any.
-var remedies = []struct{ problem, remedy string }{
-	{"address already in use", "stop the program that uses the port (ss -ltnp names it), or choose another one"},
-	{"cannot assign requested address", "listen on an address that this machine has, or on 0.0.0.0 for all of them"},
-	{"permission denied", "choose a place, or a port above 1023, that this user may use"},
-	{"invalid argument", "a unix socket's path has at most 107 bytes: choose a shorter one"},
-}
-
 // Locate finds the places that an error from loading the document speaks of.
 // Every line of it becomes an [*Error].
 func (d *Document) Locate(err error) error {
 	var located []error
+	var section place // that of the line before
 	for line := range strings.Lines(err.Error()) {
 		if line = strings.TrimSpace(line); line != "" {
-			located = append(located, d.locateLine(line))
+			located = append(located, d.locateLine(line, &section))
 		}
 	}
+	slices.SortStableFunc(located, func(a, b error) int {
+		x, y := a.(*Error), b.(*Error)
+		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column), cmp.Compare(x.Problem, y.Problem))
+	})
 	return errors.Join(located...)
 }
 
@@ -55,7 +56,9 @@ type place struct {
 	pointer string
 }
 
-func (d *Document) locateLine(text string) *Error {
+// locateLine finds the place of one line. Of several errors that a section has
+// joined only the first line names the section, so the others go on from there.
+func (d *Document) locateLine(text string, section *place) *Error {
 	text = strings.TrimPrefix(text, "loading new config: ")
 	at := place{d.root, ""}
 	for _, e := range elsewhere {
@@ -84,9 +87,27 @@ func (d *Document) locateLine(text string) *Error {
 			}
 			continue
 		}
+		if m := valueStep.FindStringSubmatch(text); m != nil && at.enter(m[1]) {
+			text = m[2]
+			continue
+		}
 		step := pathStep.FindStringSubmatch(text)
-		if step == nil || !at.follow(step[1]) && !(at == top && at.enterModule(step[1])) {
+		if step == nil {
 			break
+		}
+		first, inSection := at == top, *section
+		switch {
+		case at.follow(step[1]):
+		case first && at.enterModule(step[1]):
+		case first && inSection.value != nil && inSection.follow(step[1]):
+			at = inSection
+		case first && inSection.value != nil:
+			return d.problemAt(inSection, text)
+		default:
+			return d.problemAt(at, text)
+		}
+		if first && at.kind == json.Delim('{') {
+			*section = at
 		}
 		text = text[len(step[0]):]
 	}
@@ -96,10 +117,11 @@ func (d *Document) locateLine(text string) *Error {
 // problemAt makes an Error of what is left of a text.
 func (d *Document) problemAt(at place, text string) *Error {
 	problem, remedy := splitRemedy(text)
-	for _, r := range remedies {
-		if remedy == "" && strings.Contains(problem, r.problem) {
-			remedy = r.remedy
-		}
+	if before, after, ok := strings.Cut(problem, ": write "); ok && remedy == "" {
+		problem, remedy = before, "write "+after
+	}
+	if remedy == "" {
+		remedy = remedyFor(problem)
 	}
 	return d.errorAt(at.pointer, at.from, problem, remedy)
 }
