@@ -5,6 +5,7 @@ package core
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -20,11 +21,11 @@ type Duration time.Duration
 func (d *Duration) UnmarshalJSON(b []byte) error {
 	var s string
 	if err := json.Unmarshal(b, &s); err != nil {
-		return fmt.Errorf(`%s is no duration: write a string with a unit, such as "30s" or "2m"`, b)
+		return fmt.Errorf(`%.40s is no duration; write a string with a unit, such as "30s" or "2m"`, b)
 	}
 	v, err := caddy.ParseDuration(s)
 	if err != nil || v < 0 {
-		return fmt.Errorf(`%q is no duration: write a number with a unit, such as "30s" or "2m"`, s)
+		return fmt.Errorf(`%.40q is no duration; write a number with a unit, such as "30s" or "2m"`, s)
 	}
 	*d = Duration(v)
 	return nil
@@ -53,7 +54,7 @@ var sizeUnits = []struct {
 func (s *Size) UnmarshalJSON(b []byte) error {
 	var text string
 	if err := json.Unmarshal(b, &text); err != nil {
-		return fmt.Errorf(`%s is no size: write a string with a unit, such as "64KiB" or "256MiB"`, b)
+		return fmt.Errorf(`%.40s is no size; write a string with a unit, such as "64KiB" or "256MiB"`, b)
 	}
 	v, err := parseSize(text)
 	if err != nil {
@@ -69,13 +70,20 @@ func parseSize(text string) (Size, error) {
 		if !ok {
 			continue
 		}
-		v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		if err != nil || v < 0 || v*float64(u.bytes) > 1<<62 {
+		number = strings.TrimSpace(number)
+		if strings.Trim(number, "0123456789.") != "" {
+			break
+		}
+		if v, err := strconv.ParseInt(number, 10, 64); err == nil && v <= math.MaxInt64/u.bytes {
+			return Size(v * u.bytes), nil
+		}
+		v, err := strconv.ParseFloat(number, 64)
+		if err != nil || v*float64(u.bytes) >= 1<<62 {
 			break
 		}
 		return Size(v * float64(u.bytes)), nil
 	}
-	return 0, fmt.Errorf(`%q is no size: write a number with a unit, such as "64KiB" or "256MiB"`, text)
+	return 0, fmt.Errorf(`%.40q is no size; write a number with a unit, such as "64KiB" or "256MiB"`, text)
 }
 
 // MarshalJSON implements [json.Marshaler].

@@ -3,9 +3,11 @@
 package document
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -51,35 +53,51 @@ func (c *checker) admin() {
 		return
 	}
 	if problem, remedy := CheckAdminAddress(text); problem != "" {
-		c.add("/admin/listen", listen.from, problem, remedy)
+		c.add((*path)(nil).to("admin").to("listen"), listen.from, problem, remedy)
 	}
 }
 
+// plainNumber is what Caddy takes for a number as the value of "@id".
+var plainNumber = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?$`)
+
+// nameOf returns the name in the value of an "@id", as the admin API spells it.
+// It is empty if Caddy, which cuts these members out of the text, would cut at
+// the wrong place, or if a request could not spell it so.
+func nameOf(v *value) string {
+	switch k := v.kind.(type) {
+	case string:
+		if !strings.ContainsAny(k, "\"\\/\n") {
+			return k
+		}
+	case json.Number:
+		if f, err := k.Float64(); err == nil && plainNumber.MatchString(fmt.Sprint(f)) && plainNumber.MatchString(k.String()) {
+			return fmt.Sprint(f)
+		}
+	}
+	return ""
+}
+
 // names checks that every "@id" is a string or a number and stands only once.
-func (c *checker) names(v *value, pointer string, seen map[string]string) {
+func (c *checker) names(v *value, at *path, seen map[string]*path) {
 	for _, m := range v.members {
-		at := pointer + "/" + escape(m.key)
+		to := at.to(m.key)
 		if m.key != idKey {
-			c.names(m.value, at, seen)
+			c.names(m.value, to, seen)
 			continue
 		}
-		name := ""
-		switch k := m.kind.(type) {
-		case string:
-			name = k
-		case json.Number:
-			name = k.String()
-		}
+		name := nameOf(m.value)
 		switch first, twice := seen[name]; {
+		case !bytes.HasPrefix(c.doc.text[m.from:], []byte(`"`+idKey+`"`)):
+			c.add(to, m.from, "Caddy does not recognise this key", `write "@id" without escapes`)
 		case name == "":
-			c.mismatch(m.value, at, "a name as a string or a number")
+			c.mismatch(m.value, to, "a name as a string without quotes and slashes, or a short number")
 		case twice:
-			c.add(at, m.value.from, fmt.Sprintf("the name %q stands at %s too", name, first), "choose another one")
+			c.add(to, m.value.from, fmt.Sprintf("the name %.100q stands at %s too", name, first.pointer()), "choose another one")
 		default:
-			seen[name] = at
+			seen[name] = to
 		}
 	}
 	for i, item := range v.items {
-		c.names(item, fmt.Sprintf("%s/%d", pointer, i), seen)
+		c.names(item, at.item(i), seen)
 	}
 }

@@ -3,6 +3,7 @@
 package document
 
 import (
+	"bytes"
 	"cmp"
 	"encoding"
 	"encoding/json"
@@ -21,8 +22,9 @@ const (
 	inlineKey = "module"
 	// idKey names an object for the admin API; it may stand in any.
 	idKey = "@id"
-	// maxErrors bounds what is reported at once.
+	// maxErrors bounds what is reported at once, maxFound what is collected.
 	maxErrors = 20
+	maxFound  = 1000
 )
 
 // section is a field that holds modules.
@@ -39,81 +41,97 @@ var (
 // binary understand. It returns up to 20 mistakes, each an [*Error], joined.
 func (d *Document) Check() error {
 	c := checker{doc: d}
-	c.check(d.root, reflect.TypeFor[caddy.Config](), "", "apps")
-	if apps := d.root.member("apps"); apps != nil && apps.kind == json.Delim('{') {
+	c.check(d.root, reflect.TypeFor[caddy.Config](), nil, "apps")
+	if apps, at := d.root.member("apps"), (*path)(nil).to("apps"); apps != nil && apps.kind == json.Delim('{') {
 		for _, m := range apps.members {
-			c.module(m, "/apps/"+escape(m.key), m.key, "")
+			if m.key != idKey {
+				c.module(m, at.to(m.key), m.key, "")
+			}
 		}
 	} else if apps != nil {
-		c.mismatch(apps, "/apps", "an object")
+		c.mismatch(apps, at, "an object")
 	}
 	c.admin()
-	c.names(d.root, "", make(map[string]string))
+	c.names(d.root, nil, make(map[string]*path))
 	return c.result()
 }
 
 // checker collects mistakes.
 type checker struct {
-	doc    *Document
-	errors []error // of type *Error
+	doc   *Document
+	found []mistake
+	more  int // mistakes beyond maxFound
+}
+
+// mistake is what becomes an [Error] if it is among the first.
+type mistake struct {
+	at              *path
+	offset          int
+	problem, remedy string
 }
 
 func (c *checker) result() error {
-	slices.SortStableFunc(c.errors, func(a, b error) int {
-		x, y := a.(*Error), b.(*Error)
-		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
-	})
-	if len(c.errors) > maxErrors {
-		more := fmt.Errorf("and %d more", len(c.errors)-maxErrors)
-		c.errors = append(c.errors[:maxErrors], more)
+	slices.SortStableFunc(c.found, func(a, b mistake) int { return cmp.Compare(a.offset, b.offset) })
+	var errs []error
+	for _, m := range c.found[:min(len(c.found), maxErrors)] {
+		errs = append(errs, c.doc.errorAt(m.at.pointer(), m.offset, m.problem, m.remedy))
 	}
-	return errors.Join(c.errors...)
+	if more := len(c.found) - len(errs) + c.more; more > 0 {
+		errs = append(errs, fmt.Errorf("and %d more", more))
+	}
+	return errors.Join(errs...)
 }
 
-func (c *checker) add(pointer string, offset int, problem, remedy string) {
-	c.errors = append(c.errors, c.doc.errorAt(pointer, offset, problem, remedy))
+func (c *checker) add(at *path, offset int, problem, remedy string) {
+	if len(c.found) == maxFound {
+		c.more++
+		return
+	}
+	c.found = append(c.found, mistake{at, offset, problem, remedy})
 }
 
-func (c *checker) mismatch(v *value, pointer, want string) {
-	c.add(pointer, v.from, "want "+want+", got "+describe(v), "write "+want)
+func (c *checker) mismatch(v *value, at *path, want string) {
+	c.add(at, v.from, "want "+want+", got "+describe(v), "write "+want)
 }
 
 // check compares a value with the type it will be decoded into. Members in
 // skip are left to the caller.
-func (c *checker) check(v *value, t reflect.Type, pointer string, skip ...string) {
-	for t.Kind() == reflect.Pointer && !t.Implements(jsonType) {
+func (c *checker) check(v *value, t reflect.Type, at *path, skip ...string) {
+	for t.Kind() == reflect.Pointer && (!t.Implements(jsonType) || t.Elem().Implements(sectionType)) {
 		t = t.Elem()
 	}
 	if v.kind == nil && t.Kind() != reflect.Struct {
-		c.add(pointer, v.from, "null says nothing", "remove the key to have its default")
+		c.add(at, v.from, "null says nothing", "remove the key to have its default")
 		return
 	}
 	switch {
 	case t.Implements(sectionType):
-		c.section(v, t, pointer)
+		c.section(v, t, at)
 	case t == rawType || t.Kind() == reflect.Interface:
 	case implements(t, jsonType), implements(t, textType):
-		c.decode(v, t, pointer)
+		c.decode(v, t, at, skip)
 	case t.Kind() == reflect.Struct:
-		c.object(v, t, pointer, skip)
+		c.object(v, t, at, skip)
 	case t.Kind() == reflect.Map:
 		if v.kind != json.Delim('{') {
-			c.mismatch(v, pointer, "an object")
+			c.mismatch(v, at, "an object")
 			return
 		}
 		for _, m := range v.members {
-			c.check(m.value, t.Elem(), pointer+"/"+escape(m.key))
+			if m.key != idKey {
+				c.check(m.value, t.Elem(), at.to(m.key))
+			}
 		}
-	case t.Kind() == reflect.Slice:
+	case t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.Uint8: // bytes are a string
 		if v.kind != json.Delim('[') {
-			c.mismatch(v, pointer, "a list")
+			c.mismatch(v, at, "a list")
 			return
 		}
 		for i, item := range v.items {
-			c.check(item, t.Elem(), fmt.Sprintf("%s/%d", pointer, i))
+			c.check(item, t.Elem(), at.item(i))
 		}
 	default:
-		c.scalar(v, t, pointer)
+		c.scalar(v, t, at)
 	}
 }
 
@@ -121,110 +139,152 @@ func implements(t, iface reflect.Type) bool {
 	return t.Implements(iface) || reflect.PointerTo(t).Implements(iface)
 }
 
-// decode lets the type itself judge a value.
-func (c *checker) decode(v *value, t reflect.Type, pointer string) {
-	err := json.Unmarshal(c.doc.text[v.from:v.to], reflect.New(t).Interface())
+// decode lets the type itself judge a value, without what it will not see when
+// the document is loaded: names for the admin API and the members in skip.
+func (c *checker) decode(v *value, t reflect.Type, at *path, skip []string) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.add(at, v.from, fmt.Sprintf("panic: %.200v", r), "report this to the author of the module")
+		}
+	}()
+	text := c.doc.text[v.from:v.to]
+	if len(skip) > 0 {
+		text = v.without(text, skip)
+	}
+	if bytes.Contains(text, []byte(`"`+idKey+`"`)) {
+		text = caddy.RemoveMetaFields(text)
+	}
+	err := json.Unmarshal(text, reflect.New(t).Interface())
 	if err == nil {
 		return
 	}
-	problem, remedy := splitRemedy(err.Error())
-	if wrong := new(json.UnmarshalTypeError); errors.As(err, &wrong) {
-		problem, remedy = "got "+describe(v), "write "+typeName(t)
+	wrong := new(json.UnmarshalTypeError)
+	if !errors.As(err, &wrong) {
+		problem, remedy := splitRemedy(err.Error())
+		c.add(at, v.from, problem, remedy)
+		return
 	}
-	c.add(pointer, v.from, problem, remedy)
+	for step := range strings.SplitSeq(wrong.Field, ".") {
+		if next := v.member(step); next != nil {
+			v, at = next, at.to(step)
+		}
+	}
+	c.mismatch(v, at, typeName(wrong.Type))
+}
+
+// without is the text of an object without the members in skip.
+func (v *value) without(text []byte, skip []string) []byte {
+	out := []byte{'{'}
+	for _, m := range v.members {
+		if slices.Contains(skip, m.key) {
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(out, text[m.from-v.from:m.to-v.from]...)
+	}
+	return append(out, '}')
 }
 
 // object compares an object's keys with a struct's fields.
-func (c *checker) object(v *value, t reflect.Type, pointer string, skip []string) {
+func (c *checker) object(v *value, t reflect.Type, at *path, skip []string) {
 	if v.kind != json.Delim('{') {
-		c.mismatch(v, pointer, "an object")
+		c.mismatch(v, at, "an object")
 		return
 	}
 	fields := fieldsOf(t)
 	for _, m := range v.members {
-		at := pointer + "/" + escape(m.key)
 		field, ok := fields[m.key]
 		switch {
 		case m.key == idKey || slices.Contains(skip, m.key):
 		case !ok:
 			known := slices.Sorted(maps.Keys(fields))
-			c.add(at, m.from, fmt.Sprintf("unknown key %q", m.key), suggest(m.key, known, "known keys"))
+			c.add(at.to(m.key), m.from, fmt.Sprintf("unknown key %.100q", m.key), suggest(m.key, known, "known keys"))
 		default:
-			c.check(m.value, field, at)
+			c.check(m.value, field, at.to(m.key))
 		}
 	}
 }
 
-// fieldsOf lists the JSON keys of a struct and their types.
-func fieldsOf(t reflect.Type) map[string]reflect.Type {
-	fields := make(map[string]reflect.Type)
+// fieldsOf lists the JSON keys of a struct and their types. A key of the struct
+// itself hides one of an embedded struct. The structs in around embed it.
+func fieldsOf(t reflect.Type, around ...reflect.Type) map[string]reflect.Type {
+	own, embedded := make(map[string]reflect.Type), make(map[string]reflect.Type)
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		inner := f.Type
+		if inner.Kind() == reflect.Pointer {
+			inner = inner.Elem()
+		}
 		switch {
-		case name == "-":
-		case f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct:
-			maps.Copy(fields, fieldsOf(f.Type))
+		case f.Tag.Get("json") == "-":
+		case f.Anonymous && name == "" && inner.Kind() == reflect.Struct:
+			if !slices.Contains(around, inner) {
+				maps.Copy(embedded, fieldsOf(inner, append(around, t)...))
+			}
 		case !f.IsExported():
 		case name == "":
-			fields[f.Name] = f.Type
+			own[f.Name] = f.Type
 		default:
-			fields[name] = f.Type
+			own[name] = f.Type
 		}
 	}
-	return fields
+	maps.Copy(embedded, own)
+	return embedded
 }
 
 // section checks a section of modules.
-func (c *checker) section(v *value, t reflect.Type, pointer string) {
+func (c *checker) section(v *value, t reflect.Type, at *path) {
 	namespace := reflect.Zero(t).Interface().(section).ModuleNamespace()
 	switch {
 	case t.Kind() == reflect.Map:
 		if v.kind != json.Delim('{') {
-			c.mismatch(v, pointer, `an object of modules by name, such as {"`+example(namespace)+`": {}}`)
+			c.mismatch(v, at, `an object of modules by name, such as {"`+example(namespace)+`": {}}`)
 			return
 		}
 		for _, m := range v.members {
 			if m.key != idKey {
-				c.module(m, pointer+"/"+escape(m.key), m.key, namespace)
+				c.module(m, at.to(m.key), m.key, namespace)
 			}
 		}
 	case t.Elem().Kind() == reflect.Uint8:
-		c.inline(v, pointer, namespace)
+		c.inline(v, at, namespace)
 	default:
 		if v.kind != json.Delim('[') {
-			c.mismatch(v, pointer, `a list of modules, such as [{"module": "`+example(namespace)+`"}]`)
+			c.mismatch(v, at, `a list of modules, such as [{"module": "`+example(namespace)+`"}]`)
 			return
 		}
 		for i, item := range v.items {
-			c.inline(item, fmt.Sprintf("%s/%d", pointer, i), namespace)
+			c.inline(item, at.item(i), namespace)
 		}
 	}
 }
 
 // inline checks {"module": name, …}.
-func (c *checker) inline(v *value, pointer, namespace string) {
+func (c *checker) inline(v *value, at *path, namespace string) {
 	want := `an object that names its module, such as {"module": "` + example(namespace) + `"}`
 	if v.kind != json.Delim('{') {
-		c.mismatch(v, pointer, want)
+		c.mismatch(v, at, want)
 		return
 	}
 	name := v.member(inlineKey)
 	if name == nil {
-		c.add(pointer, v.from, `the key "module" is missing`, "write "+want)
+		c.add(at, v.from, `the key "module" is missing`, "write "+want)
 		return
 	}
 	text, ok := name.kind.(string)
 	if !ok {
-		c.mismatch(name, pointer+"/"+inlineKey, "the name of a module as a string")
+		c.mismatch(name, at.to(inlineKey), "the name of a module as a string")
 		return
 	}
 	m := member{key: text, from: name.from, value: v}
-	c.module(m, pointer, text, namespace, inlineKey)
+	c.module(m, at, text, namespace, inlineKey)
 }
 
 // module checks a module's configuration.
-func (c *checker) module(m member, pointer, name, namespace string, skip ...string) {
+func (c *checker) module(m member, at *path, name, namespace string, skip ...string) {
 	id := strings.TrimPrefix(namespace+"."+name, ".")
 	info, err := caddy.GetModule(id)
 	if err != nil || info.New == nil {
@@ -232,20 +292,20 @@ func (c *checker) module(m member, pointer, name, namespace string, skip ...stri
 		if what == "" {
 			what = "app"
 		}
-		c.add(pointer, m.from, fmt.Sprintf("there is no %s module %q in this binary", what, name),
+		c.add(at, m.from, fmt.Sprintf("there is no %s module %.100q in this binary", what, name),
 			suggest(name, names(namespace), "it has"))
 		return
 	}
 	if m.kind == nil {
-		c.add(pointer, m.value.from, "null is no configuration", "write {} for the defaults, or remove the key")
+		c.add(at, m.value.from, "null is no configuration", "write {} for the defaults, or remove the key")
 		return
 	}
-	c.check(m.value, reflect.TypeOf(info.New()), pointer, skip...)
+	c.check(m.value, reflect.TypeOf(info.New()), at, skip...)
 }
 
 // scalar checks a string, a number or a boolean.
-func (c *checker) scalar(v *value, t reflect.Type, pointer string) {
+func (c *checker) scalar(v *value, t reflect.Type, at *path) {
 	if json.Unmarshal(c.doc.text[v.from:v.to], reflect.New(t).Interface()) != nil {
-		c.mismatch(v, pointer, typeName(t))
+		c.mismatch(v, at, typeName(t))
 	}
 }

@@ -7,16 +7,15 @@ package document
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 )
 
 const (
-	maxSize  = 16 << 20 // bytes of a document
-	maxDepth = 64       // objects and lists within each other
+	maxSize   = 16 << 20 // bytes of a document
+	maxDepth  = 64       // objects and lists within each other
+	maxValues = 1 << 20  // values of a document, for each takes some 100 bytes
 )
 
 // Document is a JSON document that knows where each value stands.
@@ -81,9 +80,12 @@ func Parse(text []byte) (*Document, error) {
 			Remedy:  fmt.Sprintf("keep it within %d", maxSize),
 		}
 	}
+	if at := invalidUTF8(text); at >= 0 {
+		return nil, d.errorAt("", at, fmt.Sprintf("the byte %#x is no UTF-8", text[at]), "save the file in UTF-8")
+	}
 	p := parser{doc: d, dec: json.NewDecoder(bytes.NewReader(text))}
 	p.dec.UseNumber()
-	root, err := p.value("", 0)
+	root, err := p.value(0)
 	if err != nil {
 		return nil, p.locate(err)
 	}
@@ -92,108 +94,6 @@ func Parse(text []byte) (*Document, error) {
 	}
 	d.root = root
 	return d, nil
-}
-
-// parser makes values of a decoder's tokens.
-type parser struct {
-	doc *Document
-	dec *json.Decoder
-}
-
-// value reads the next value, which pointer leads to.
-func (p *parser) value(pointer string, depth int) (*value, error) {
-	from := p.next()
-	token, err := p.dec.Token()
-	if err != nil {
-		return nil, err
-	}
-	if depth > maxDepth {
-		return nil, p.doc.errorAt(pointer, from, "nested too deeply", fmt.Sprintf("keep it within %d levels", maxDepth))
-	}
-	v := &value{from: from, kind: token}
-	switch token {
-	case json.Delim('{'):
-		err = p.members(v, pointer, depth)
-	case json.Delim('['):
-		for err == nil && p.dec.More() {
-			var item *value
-			item, err = p.value(pointer+"/"+strconv.Itoa(len(v.items)), depth+1)
-			v.items = append(v.items, item)
-		}
-		if err == nil {
-			_, err = p.dec.Token()
-		}
-	}
-	v.to = int(p.dec.InputOffset())
-	return v, err
-}
-
-func (p *parser) members(v *value, pointer string, depth int) error {
-	seen := make(map[string]bool)
-	for p.dec.More() {
-		from := p.next()
-		token, err := p.dec.Token()
-		if err != nil {
-			return err
-		}
-		key := token.(string) // the decoder refuses any other
-		at := pointer + "/" + escape(key)
-		if seen[key] {
-			return p.doc.errorAt(at, from, fmt.Sprintf("the key %q stands twice", key), "remove one")
-		}
-		seen[key] = true
-		member := member{key: key, from: from}
-		if member.value, err = p.value(at, depth+1); err != nil {
-			return err
-		}
-		v.members = append(v.members, member)
-	}
-	_, err := p.dec.Token()
-	return err
-}
-
-// next is where the next token begins.
-func (p *parser) next() int {
-	at := int(p.dec.InputOffset())
-	return at + len(p.doc.text[at:]) - len(bytes.TrimLeft(p.doc.text[at:], " \t\r\n,:"))
-}
-
-// locate turns a syntax error into an Error.
-func (p *parser) locate(err error) error {
-	var own *Error
-	if errors.As(err, &own) {
-		return err
-	}
-	at := p.next()
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		at = max(int(syntax.Offset)-1, 0)
-	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || at >= len(p.doc.text) {
-		at = len(bytes.TrimRight(p.doc.text, " \t\r\n"))
-		if at == 0 {
-			return p.doc.errorAt("", 0, "the document is empty", `write {"apps": {"xnode": {}}} for a node with default settings`)
-		}
-		return p.doc.errorAt("", at, "the document ends too early", "close every bracket, brace and quote that was opened")
-	}
-	return p.doc.errorAt("", at, err.Error(), syntaxRemedy(p.doc.text, at))
-}
-
-// syntaxRemedy knows the habits that other formats allow.
-func syntaxRemedy(text []byte, at int) string {
-	switch before := bytes.TrimRight(text[:at], " \t\r\n"); {
-	case text[at] == '/' || text[at] == '#':
-		return "remove the comment: JSON has none"
-	case text[at] == '\'':
-		return `use double quotes`
-	case bytes.HasPrefix(text, []byte("\xef\xbb\xbf")) && at < 3:
-		return "save the file without a byte order mark"
-	case bytes.HasSuffix(before, []byte(",")) && (text[at] == '}' || text[at] == ']'):
-		return "remove the comma before it"
-	case text[at] == '"':
-		return "put a comma before it"
-	}
-	return "write valid JSON here"
 }
 
 // errorAt makes an Error for a place in the text.
@@ -223,8 +123,4 @@ func (v *value) child(step string) *value {
 		return v.items[i]
 	}
 	return nil
-}
-
-func escape(key string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
 }

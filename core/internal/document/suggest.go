@@ -6,17 +6,24 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 )
 
+// maxName bounds the names, in bytes, for which similar ones are sought.
+const maxName = 64
+
 // suggest proposes the known name that is nearest to an unknown one, or lists
 // them all.
 func suggest(name string, known []string, label string) string {
 	best, distance := "", len(name)/2+1
 	for _, k := range known {
+		if len(name) > maxName {
+			break
+		}
 		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < distance {
 			best, distance = k, d
 		}
@@ -79,7 +86,7 @@ func describe(v *value) string {
 	case string:
 		return fmt.Sprintf("the string %.40q", k)
 	case json.Number:
-		return "the number " + k.String()
+		return fmt.Sprintf("the number %.40s", k)
 	case bool:
 		return fmt.Sprint(k)
 	}
@@ -88,28 +95,45 @@ func describe(v *value) string {
 
 // typeName says what JSON a type wants.
 func typeName(t reflect.Type) string {
+	if implements(t, textType) {
+		return "a string"
+	}
 	switch t.Kind() {
 	case reflect.Bool:
 		return "true or false"
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+	case reflect.Int, reflect.Int64:
 		return "a whole number"
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+	case reflect.Int8, reflect.Int16, reflect.Int32:
+		top := int64(1) << (t.Bits() - 1)
+		return fmt.Sprintf("a whole number from %d to %d", -top, top-1)
+	case reflect.Uint, reflect.Uint64:
 		return "a whole number, not negative"
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32:
+		return fmt.Sprintf("a whole number from 0 to %d", uint64(1)<<t.Bits()-1)
 	case reflect.Float32, reflect.Float64:
 		return "a number"
-	case reflect.Slice, reflect.Array:
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return "a string of bytes in base64"
+		}
 		return "a list"
+	case reflect.Array:
+		return fmt.Sprintf("a list of %d", t.Len())
 	case reflect.Map, reflect.Struct:
 		return "an object"
 	}
 	return "a string"
 }
 
+// toWrite begins a remedy. "write /path: no space" is an error of the operating
+// system and none.
+var toWrite = regexp.MustCompile(`: (write (an? |the |[0-9"{]).*)$`)
+
 // splitRemedy takes the remedy off an error text: what follows the last
-// semicolon, or the colon before a "write …".
+// semicolon, or the colon before a "write a …".
 func splitRemedy(text string) (problem, remedy string) {
-	if p, r, ok := strings.Cut(text, ": write "); ok {
-		return p, "write " + r
+	if m := toWrite.FindStringSubmatchIndex(text); m != nil {
+		return text[:m[0]], text[m[2]:]
 	}
 	if i := strings.LastIndex(text, "; "); i > 0 {
 		return text[:i], text[i+2:]
