@@ -126,6 +126,7 @@ func New(s Settings) (*Host, error) {
 		Conns:           h.swarm.Conns,
 		Book:            book,
 		Protocols:       h.swarm.Protocols,
+		InOrder:         h.swarm.InOrder,
 		ProtocolVersion: protocolVersion,
 		Log:             log,
 		Now:             time.Now,
