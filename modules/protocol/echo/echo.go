@@ -19,6 +19,7 @@ import (
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
+	"github.com/xnode-p2p/xnode/core/wire"
 )
 
 func init() { core.Register(new(Service)) }
@@ -52,7 +53,7 @@ func (s *Service) Close() error {
 // serve implements [core.StreamHandler]. When it returns, the node closes the
 // stream, and the peer reads the end.
 func serve(s core.Stream) error {
-	_, err := io.Copy(s, s)
+	_, err := wire.Copy(s, s)
 	return err
 }
 
