@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 		fakePeer(os.Args[2])
 		os.Exit(0)
 	}
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // for those peers: a second each otherwise
 	os.Exit(m.Run())
 }
 

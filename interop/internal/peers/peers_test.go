@@ -20,7 +20,7 @@ func TestCommonStacks(t *testing.T) {
 }
 
 func TestNamed(t *testing.T) {
-	all := All("/root")
+	all := All("/checkout")
 	for _, c := range []struct{ names, want, err string }{
 		{"go,js,py", "xnode go js py", ""},
 		{"py,xnode", "xnode py", ""},

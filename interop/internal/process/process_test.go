@@ -18,6 +18,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "peer" {
 		os.Exit(peer(os.Args[2]))
 	}
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // for those peers: a second each otherwise
 	os.Exit(m.Run())
 }
 
