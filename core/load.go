@@ -9,6 +9,9 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
 )
 
 // InlineKey is the key that names the module inside an entry of a [List] or a [One].
@@ -107,15 +110,31 @@ func load[T any](l Loader, name string, config json.RawMessage) (T, error) {
 	if namespace == "" {
 		return zero, errors.New("not a kind of module")
 	}
-	v, err := l.LoadModuleByID(namespace+"."+name, config)
+	id := namespace + "." + name
+	if _, err := caddy.GetModule(id); err != nil {
+		return zero, fmt.Errorf("unknown module: %s; this binary has %s", id, inNamespace(namespace))
+	}
+	v, err := l.LoadModuleByID(id, config)
 	if err != nil {
 		return zero, err
 	}
 	module, ok := v.(T)
 	if !ok {
-		return zero, fmt.Errorf("module %s.%s is a %T, not a %v", namespace, name, v, reflect.TypeFor[T]())
+		return zero, fmt.Errorf("module %s is a %T, not a %v", id, v, reflect.TypeFor[T]())
 	}
 	return module, nil
+}
+
+// inNamespace lists the modules of a namespace.
+func inNamespace(namespace string) string {
+	var names []string
+	for _, m := range caddy.GetModules(namespace) {
+		names = append(names, m.ID.Name())
+	}
+	if len(names) == 0 {
+		return "none of this kind"
+	}
+	return strings.Join(names, ", ")
 }
 
 // ModuleNamespace is the namespace of the modules in the section.

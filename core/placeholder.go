@@ -35,7 +35,7 @@ func DataDir() string {
 	if dir := os.Getenv("XNODE_DATA"); dir != "" {
 		return dir
 	}
-	if dir := os.Getenv("XDG_DATA_HOME"); dir != "" {
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "xnode")
 	}
 	home, err := os.UserHomeDir()

@@ -43,6 +43,11 @@ func DefineKind[T any](namespace string, oneOf ...reflect.Type) {
 	if t.Kind() != reflect.Interface {
 		panic(fmt.Sprintf("core: %v is no interface and cannot be a kind of module", t))
 	}
+	for _, o := range oneOf {
+		if o.Kind() != reflect.Interface {
+			panic(fmt.Sprintf("core: kind %v in namespace %s: %v is no interface", t, namespace, o))
+		}
+	}
 	for _, k := range kinds {
 		if k.iface == t || k.namespace == namespace {
 			panic(fmt.Sprintf("core: kind %v in namespace %s: %v in namespace %s exists", t, namespace, k.iface, k.namespace))
@@ -56,22 +61,30 @@ func DefineKind[T any](namespace string, oneOf ...reflect.Type) {
 // its namespace wants.
 func Register(m caddy.Module) {
 	info := m.CaddyModule()
-	k, ok := kindOf(info.ID.Namespace())
+	namespace := info.ID.Namespace()
+	k, ok := kindOf(namespace)
 	if !ok {
-		panic(fmt.Sprintf("core: module %s (%T): there is no kind of module in namespace %q", info.ID, m, info.ID.Namespace()))
+		panic(fmt.Sprintf("core: module %s (%T): there is no kind of module in namespace %q", info.ID, m, namespace))
+	}
+	if info.ID.Name() == "" {
+		panic(fmt.Sprintf("core: module %s (%T) has no name after its namespace", info.ID, m))
 	}
 	if info.New == nil {
 		panic(fmt.Sprintf("core: module %s (%T) has no constructor New", info.ID, m))
 	}
-	t := reflect.TypeOf(info.New())
-	if t.Kind() != reflect.Pointer {
-		panic(fmt.Sprintf("core: module %s: New returns %v, want a pointer", info.ID, t))
+	v := reflect.ValueOf(info.New())
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		panic(fmt.Sprintf("core: module %s: New returns %#v, want a pointer to a new value", info.ID, info.New()))
 	}
+	t := v.Type()
 	if !t.Implements(k.iface) {
-		panic(fmt.Sprintf("core: module %s: %v does not implement %v", info.ID, t, k.iface))
+		panic(fmt.Sprintf("core: module %s: %v does not implement %v, the kind in namespace %s", info.ID, t, k.iface, namespace))
 	}
 	if len(k.oneOf) > 0 && !implementsOne(t, k.oneOf) {
-		panic(fmt.Sprintf("core: module %s: %v implements none of %v", info.ID, t, k.oneOf))
+		panic(fmt.Sprintf("core: module %s: %v implements none of %v, of which namespace %s wants one", info.ID, t, k.oneOf, namespace))
+	}
+	if _, err := caddy.GetModule(string(info.ID)); err == nil {
+		panic(fmt.Sprintf("core: module %s (%T) is already in namespace %s", info.ID, m, namespace))
 	}
 	caddy.RegisterModule(m)
 }
