@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
+//go:build unix
+
 package xnodecmd_test
 
 import (
@@ -276,6 +278,9 @@ func TestEvil_X6_BadReload(t *testing.T) {
 			out := n.xnode(test.document, "reload", "-c", "-")
 			if out.code != 1 || !strings.Contains(out.stderr, test.says) || !strings.Contains(out.stderr, ": "+test.pointer) {
 				t.Errorf("%+v", out)
+			}
+			if strings.Count(out.stderr, "\n") != 1 {
+				t.Errorf("not one line: %s", out.stderr)
 			}
 			if _, after := n.request("GET", "/config/", ""); after != before {
 				t.Errorf("the configuration is now %s", after)

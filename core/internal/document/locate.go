@@ -19,7 +19,9 @@ var (
 	engineWords = regexp.MustCompile(`^(loading new config|loading [\w.]+ app module|provision [\w.]+|[\w.]+: invalid configuration|decoding module config: [\w.]+|[\w.]+ app module: start|start): `)
 	pathStep    = regexp.MustCompile(`^([\w@/-]+): `)
 	// A key and its value: "keepalive 1ms: want 1s to 9h".
-	valueStep  = regexp.MustCompile(`^(\w+) (\S+: want .*)$`)
+	valueStep = regexp.MustCompile(`^(\w+) (\S+: want .*)$`)
+	// The first line of a goroutine's trace.
+	stackBegin = regexp.MustCompile(`^goroutine \d+ \[`)
 	listenStep = regexp.MustCompile(`^listen (/\S*): `)
 )
 
@@ -38,8 +40,15 @@ var elsewhere = []struct{ words, key string }{
 func (d *Document) Locate(err error) error {
 	var located []error
 	var section place // that of the line before
+	stack := false    // within the trace of a goroutine, which concerns nobody here
 	for line := range strings.Lines(err.Error()) {
-		if line = strings.TrimSpace(line); line != "" {
+		line = strings.TrimSpace(line)
+		switch {
+		case line == "":
+		case stackBegin.MatchString(line):
+			stack = true
+		case !stack || pathStep.MatchString(line):
+			stack = false
 			located = append(located, d.locateLine(line, &section))
 		}
 	}
