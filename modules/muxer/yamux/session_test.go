@@ -411,12 +411,12 @@ func TestFramesFillOneNoiseRecord(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := st.Write(make([]byte, 2*(noiseRecord-headerSize))); err != nil {
+		if _, err := st.Write(make([]byte, 2*(blockFrame-headerSize))); err != nil {
 			t.Fatal(err)
 		}
 		data := p.received(func(h header) bool { return h.kind() == typeData })
-		if len(data) != 2 || data[0].length() != 65507 || data[1].length() != 65507 {
-			t.Errorf("got frames %v, want two of 65507 bytes", data)
+		if len(data) != 2 || data[0].length() != 64<<10 || data[1].length() != 64<<10 {
+			t.Errorf("got frames %v, want two of 64 KiB", data)
 		}
 	})
 }

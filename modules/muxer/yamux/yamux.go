@@ -32,9 +32,10 @@ const (
 	// initialWindow is what either side may send on a new stream before it
 	// is granted more. The specification fixes it.
 	initialWindow = 256 << 10
-	// noiseRecord is how many bytes one Noise record carries. A frame that
-	// fills one record exactly is encrypted and written once.
-	noiseRecord = 65519
+	// blockFrame is a frame that carries 64 KiB, which is how much most
+	// writers write at a time. Under Noise it takes two records, which go out
+	// in one write.
+	blockFrame = 64<<10 + headerSize
 	// rttInterval is how often the round trip time, from which windows grow,
 	// is measured again.
 	rttInterval = 5 * time.Minute
@@ -67,8 +68,8 @@ type Muxer struct {
 	// stream begins with 256KiB. From 256KiB to 1GiB. Default: "16MiB".
 	MaxWindow core.Size `json:"max_window,omitempty"`
 	// How long one frame of data may be, with its header of 12 bytes. The
-	// default is what one Noise record carries. From 1KiB to 256KiB.
-	// Default: "65519B".
+	// default carries 64KiB. From 1KiB to 256KiB.
+	// Default: "65548B".
 	MaxMessage core.Size `json:"max_message,omitempty"`
 
 	config yamux.Config
@@ -89,7 +90,7 @@ func (m *Muxer) Provision(caddy.Context) error {
 	setDefault(&m.Keepalive, core.Duration(30*time.Second))
 	setDefault(&m.WriteTimeout, core.Duration(10*time.Second))
 	setDefault(&m.MaxWindow, 16<<20)
-	setDefault(&m.MaxMessage, noiseRecord)
+	setDefault(&m.MaxMessage, blockFrame)
 	m.config = yamux.Config{
 		AcceptBacklog:           m.AcceptBacklog,
 		PingBacklog:             pingBacklog,

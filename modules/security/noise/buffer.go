@@ -7,7 +7,7 @@ import "sync"
 // The sizes of the buffers, in bytes. A connection that waits for a record
 // holds the smallest, which is a part of it; the others are borrowed.
 const (
-	smallBuffer  = 1 << 10
+	smallBuffer  = 512
 	mediumBuffer = 4 << 10
 	// largeBuffer has room for the largest record and a bit of the next, so
 	// that 64 KiB of data, which make two records, are one write. It is a
