@@ -4,8 +4,10 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap/exp/zapslog"
@@ -31,7 +33,7 @@ type App struct {
 	ctx    caddy.Context
 
 	peer  peer.ID
-	host  *Host
+	host  atomic.Pointer[Host] // nil unless started
 	lease *Lease
 }
 
@@ -74,15 +76,14 @@ func (a *App) Start() error {
 	if err != nil {
 		return err
 	}
-	a.host = v.(*Host)
-	a.lease, err = a.host.Acquire(context.Background(), a.plan)
-	if err != nil {
+	h := v.(*Host)
+	if a.lease, err = h.Acquire(context.Background(), a.plan); err != nil {
 		hosts.Delete(a.peer)
-		a.host = nil
 		return err
 	}
+	a.host.Store(h)
 	a.redirectLogs()
-	a.ctx.Slogger().Info("running", "peer", a.peer, "addrs", a.host.Addrs())
+	a.ctx.Slogger().Info("running", "peer", a.peer, "addrs", h.Addrs())
 	return nil
 }
 
@@ -94,49 +95,60 @@ func (a *App) redirectLogs() {
 		return zapslog.NewHandler(a.ctx.Logger(m).Core(),
 			zapslog.WithName(id), zapslog.AddStacktraceAt(slog.Level(127)))
 	}
-	a.host.logs.Redirect(output)
+	a.host.Load().logs.Redirect(output)
 	for _, c := range a.loader.held {
 		c.logs.Redirect(output)
 	}
 }
 
 // Stop implements [caddy.App]. What the next configuration does not want ends.
+// If this one is given up in favour of the one before, logs go there again.
 func (a *App) Stop() error {
-	if a.host == nil {
+	if a.host.Swap(nil) == nil {
 		return nil
 	}
 	err := a.lease.Release()
 	_, closed := hosts.Delete(a.peer)
-	a.host = nil
+	if running, ok := runningApp(); ok && running != a {
+		running.redirectLogs()
+	}
 	if err == nil {
 		err = closed
 	}
 	return err
 }
 
-// Cleanup implements [caddy.CleanerUpper].
+// Cleanup implements [caddy.CleanerUpper]. An app that has started but was not
+// stopped, because Caddy failed at something after the start, stops here.
 func (a *App) Cleanup() error {
-	if a.loader == nil {
-		return nil
+	err := a.Stop()
+	if a.loader != nil {
+		err = errors.Join(err, a.loader.release())
 	}
-	return a.loader.release()
+	return err
 }
 
 // Host returns the host that runs this configuration; nil before Start.
-func (a *App) Host() *Host { return a.host }
+func (a *App) Host() *Host { return a.host.Load() }
 
 // Running returns the host of Caddy's active configuration.
 func Running() (*Host, bool) {
+	a, ok := runningApp()
+	if !ok {
+		return nil, false
+	}
+	h := a.host.Load()
+	return h, h != nil
+}
+
+func runningApp() (*App, bool) {
 	ctx := caddy.ActiveContext()
 	v, err := ctx.AppIfConfigured("xnode")
 	if err != nil {
 		return nil, false
 	}
 	a, ok := v.(*App)
-	if !ok || a.host == nil {
-		return nil, false
-	}
-	return a.host, true
+	return a, ok && a.host.Load() != nil
 }
 
 var (

@@ -35,8 +35,14 @@ type carried struct {
 	end   context.CancelFunc
 }
 
-// Destruct implements [caddy.Destructor].
-func (c *carried) Destruct() error {
+// Destruct implements [caddy.Destructor]. It cleans up the module and its
+// guests.
+func (c *carried) Destruct() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("cleanup: panic: %v", r)
+		}
+	}()
 	c.end()
 	return nil
 }
@@ -81,7 +87,7 @@ func (l *loader) load(id string, config json.RawMessage) (c *carried, err error)
 			err = fmt.Errorf("%s: panic: %v", id, r)
 		}
 		if err != nil {
-			cancel()
+			err = errors.Join(err, (&carried{end: cancel}).Destruct())
 		}
 	}()
 	logs := new(core.Logs)
@@ -96,8 +102,9 @@ func (l *loader) load(id string, config json.RawMessage) (c *carried, err error)
 func (l *loader) release() error {
 	var errs []error
 	for key := range l.held {
-		_, err := modules.Delete(key)
-		errs = append(errs, err)
+		if _, err := modules.Delete(key); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", key.id, err))
+		}
 	}
 	clear(l.held)
 	return errors.Join(errs...)
