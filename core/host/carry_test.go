@@ -83,6 +83,7 @@ type counted struct {
 	name     string
 	instance int
 	log      *slog.Logger
+	piece    *piece // the first part
 }
 
 // tally is another one.
@@ -117,8 +118,12 @@ func (m *counted) Provision(ctx caddy.Context) error {
 	m.instance = book.instance()
 	m.log = core.Logger(ctx)
 	book.note("provision", m.name, m.instance)
-	if _, err := m.Part.Load(ctx); err != nil {
+	parts, err := m.Part.Load(ctx)
+	if err != nil {
 		return err
+	}
+	if len(parts) > 0 {
+		m.piece = parts[0].Module.(*piece)
 	}
 	return m.fail("provision")
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ type document struct {
 func (d document) json() []byte {
 	return fmt.Appendf(nil, `{
 		"admin": {"disabled": true, "config": {"persist": false}},
-		"logging": {"logs": {"default": {"level": %q, "writer": {"output": "discard"}}}},
+		"logging": {"logs": {"default": {"level": %q, "writer": {"output": "sink", "name": "load"}}}},
 		"apps": {"xnode": {
 			"identity": {"module": "ephemeral"},
 			"listen": ["%s"],
@@ -68,14 +69,52 @@ func start(t *testing.T, d document) *host.Host {
 	return h
 }
 
-// echoer keeps an echo going on one stream until it is told to stop.
-type echoer struct {
-	conn   core.Conn
-	rounds atomic.Int64
+// laps counts the rounds of echoers.
+type laps struct {
+	mu     sync.Mutex
+	change *sync.Cond
+	rounds []int
+	err    error // of the first echoer that failed
 }
 
-// run writes numbered blocks and compares what comes back.
-func (e *echoer) run(s core.Stream, stop <-chan struct{}) error {
+func newLaps(echoers int) *laps {
+	l := &laps{rounds: make([]int, echoers)}
+	l.change = sync.NewCond(&l.mu)
+	return l
+}
+
+func (l *laps) add(echoer int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rounds[echoer]++
+	l.change.Broadcast()
+}
+
+func (l *laps) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		l.err = err
+	}
+	l.change.Broadcast()
+}
+
+// wait returns when every echoer has completed a round that began after the
+// call, or when one has failed.
+func (l *laps) wait() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	begun := slices.Clone(l.rounds)
+	for i := range begun {
+		for l.err == nil && l.rounds[i] < begun[i]+2 {
+			l.change.Wait()
+		}
+	}
+	return l.err
+}
+
+// echo writes numbered blocks and compares what comes back, until stop is closed.
+func echo(s core.Stream, stop <-chan struct{}, round func()) error {
 	defer s.Close()
 	block, back := make([]byte, 4096), make([]byte, 4096)
 	for n := uint64(0); ; n++ {
@@ -96,48 +135,51 @@ func (e *echoer) run(s core.Stream, stop <-chan struct{}) error {
 		if !bytes.Equal(block, back) {
 			return fmt.Errorf("round %d came back changed", n)
 		}
-		e.rounds.Add(1)
+		round()
 	}
 }
 
 func TestReloadUnderLoad(t *testing.T) {
 	const peers, reloads = 20, 50
+	begin(t)
 	base := document{
 		level: "ERROR", listen: []string{"/ip4/127.0.0.1/tcp/0"}, tcp: "{}",
-		protocols: `{"ping": {}, "echo": {}}`,
+		protocols: `{"ping": {}, "echo": {}, "counted": {}}`,
 	}
 	h := start(t, base)
 	id, addrs := h.ID(), h.Addrs()
+	carried, _ := core.Find[*counted](h)
 	var lost atomic.Int64
-	defer core.On(h, func(e core.Disconnected) { lost.Add(1) })()
+	defer core.On(h, func(core.Disconnected) { lost.Add(1) })()
 
 	network := hosttest.NewNetwork(memnet.Options{})
 	stop := make(chan struct{})
-	errs := make(chan error, peers)
+	all := newLaps(peers)
 	var load sync.WaitGroup
-	echoers := make([]*echoer, peers)
-	for i := range echoers {
+	for i := range peers {
 		n := network.Node(t, hosttest.Settings{Seed: uint64(i + 1), Config: `{"transports": {"tcp": {}}}`})
-		c, err := n.Connect(t.Context(), peer.AddrInfo{ID: id, Addrs: addrs})
-		if err != nil {
+		if _, err := n.Connect(t.Context(), peer.AddrInfo{ID: id, Addrs: addrs}); err != nil {
 			t.Fatal(err)
 		}
 		s, err := n.NewStream(t.Context(), id, "/echo/1.0.0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := &echoer{conn: c}
-		echoers[i] = e
-		load.Go(func() { errs <- e.run(s, stop) })
+		load.Go(func() {
+			if err := echo(s, stop, func() { all.add(i) }); err != nil {
+				all.fail(fmt.Errorf("peer %d: %w", i, err))
+			}
+		})
 	}
 	for i := range reloads {
 		next := base
-		next.level = []string{"ERROR", "DEBUG", "INFO"}[i%3]
+		level := []slog.Level{slog.LevelError, slog.LevelDebug, slog.LevelInfo}[i%3]
+		next.level = level.String()
 		if i%2 == 1 {
 			next.listen = append(next.listen[:1:1], "/ip4/127.0.0.2/tcp/0")
 		}
 		if i%4 >= 2 {
-			next.protocols = `{"ping": {}, "echo": {}, "perf": {}}`
+			next.protocols = `{"ping": {}, "echo": {}, "counted": {}, "perf": {}}`
 		}
 		if i%5 == 4 {
 			next.tcp = fmt.Sprintf(`{"keepalive": "%ds"}`, 10+i)
@@ -151,10 +193,21 @@ func TestReloadUnderLoad(t *testing.T) {
 		if got, want := len(h.ListenAddrs()), len(next.listen); got != want {
 			t.Fatalf("reload %d: listening on %v, want %d addresses", i, h.ListenAddrs(), want)
 		}
+		if got, want := slices.Contains(h.Protocols(), "/perf/1.0.0"), i%4 >= 2; got != want {
+			t.Fatalf("reload %d: perf is served: %v", i, got)
+		}
+		for _, l := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelError} {
+			if got, want := carried.log.Enabled(t.Context(), l), l >= level; got != want {
+				t.Fatalf("reload %d to level %v: level %v is on: %v", i, level, l, got)
+			}
+		}
 		// The port is open all the time: a newcomer gets in after each reload.
 		newcomer := network.Node(t, hosttest.Settings{Seed: uint64(1000 + i), Config: `{"transports": {"tcp": {}}}`})
 		if _, err := newcomer.Connect(t.Context(), peer.AddrInfo{ID: id, Addrs: addrs}); err != nil {
 			t.Fatalf("reload %d: newcomer: %v", i, err)
+		}
+		if err := all.wait(); err != nil {
+			t.Fatalf("reload %d: %v", i, err)
 		}
 	}
 	if n := lost.Load(); n != 0 {
@@ -162,19 +215,13 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	close(stop)
 	load.Wait()
-	for range echoers {
-		if err := <-errs; err != nil {
-			t.Error(err)
-		}
+	if all.err != nil {
+		t.Error(all.err)
 	}
-	total := int64(0)
-	for i, e := range echoers {
-		if e.rounds.Load() == 0 {
-			t.Errorf("peer %d echoed nothing", i)
-		}
-		total += e.rounds.Load()
+	if got := book.since(); got != "provision c1, start c1" {
+		t.Errorf("the module that never changed: %s", got)
 	}
-	t.Logf("%d peers, %d reloads, %d rounds of 4 KiB", peers, reloads, total)
+	t.Logf("%d peers, %d reloads, rounds of 4 KiB: %v", peers, reloads, all.rounds)
 }
 
 func TestEvil_X6_BadConfigChangesNothing(t *testing.T) {
