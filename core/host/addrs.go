@@ -3,6 +3,7 @@
 package host
 
 import (
+	"net"
 	"slices"
 	"sync"
 
@@ -16,17 +17,26 @@ import (
 // addrs knows where the node can be reached. It plays the role [core.Addrs].
 type addrs struct {
 	events core.Events
-	bound  func() []ma.Multiaddr
+	// bound lists the addresses of the listeners, interfaces the IP addresses
+	// of the machine.
+	bound, interfaces func() []ma.Multiaddr
 
-	updating sync.Mutex // held while the list is renewed and told of
+	renewing sync.Mutex // held while the list is renewed, so that the newest stays
 
 	mu        sync.Mutex
 	announced map[*[]ma.Multiaddr]struct{} // one entry each call of Announce
 	list      []ma.Multiaddr
+	told      []ma.Multiaddr // the list in the last event
+	telling   bool           // somebody emits events, until told is list
 }
 
 func newAddrs(events core.Events, bound func() []ma.Multiaddr) *addrs {
-	return &addrs{events: events, bound: bound, announced: make(map[*[]ma.Multiaddr]struct{})}
+	return &addrs{
+		events:     events,
+		bound:      bound,
+		interfaces: interfaceAddrs,
+		announced:  make(map[*[]ma.Multiaddr]struct{}),
+	}
 }
 
 // ListenAddrs implements [core.Addrs].
@@ -55,41 +65,77 @@ func (a *addrs) Announce(list ...ma.Multiaddr) (withdraw func()) {
 }
 
 // update renews the list and emits [core.LocalAddrsChanged] if it changed.
+// Subscribers may announce and withdraw; everybody is told of that afterwards.
 func (a *addrs) update() {
-	a.updating.Lock()
-	defer a.updating.Unlock()
-	list := reachable(a.bound())
+	a.renew()
 	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.telling {
+		return // whoever is, tells of this list next
+	}
+	a.telling = true
+	for !slices.EqualFunc(a.told, a.list, ma.Multiaddr.Equal) {
+		list := a.list
+		a.told = list
+		a.mu.Unlock()
+		a.events.Emit(core.LocalAddrsChanged{Addrs: slices.Clone(list)})
+		a.mu.Lock()
+	}
+	a.telling = false
+}
+
+func (a *addrs) renew() {
+	a.renewing.Lock()
+	defer a.renewing.Unlock()
+	list := reachable(a.bound(), a.interfaces)
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for entry := range a.announced {
 		list = append(list, *entry...)
 	}
 	slices.SortFunc(list, func(x, y ma.Multiaddr) int { return x.Compare(y) })
-	list = slices.CompactFunc(list, ma.Multiaddr.Equal)
-	changed := !slices.EqualFunc(a.list, list, ma.Multiaddr.Equal)
-	a.list = list
-	a.mu.Unlock()
-	if changed {
-		a.events.Emit(core.LocalAddrsChanged{Addrs: slices.Clone(list)})
-	}
+	a.list = slices.CompactFunc(list, ma.Multiaddr.Equal)
 }
 
-// reachable replaces unspecified addresses by those of the interfaces.
-func reachable(bound []ma.Multiaddr) []ma.Multiaddr {
+// reachable replaces unspecified addresses by those of the machine that peers
+// can dial without knowing its network cards: link-local ones are left out.
+func reachable(bound []ma.Multiaddr, interfaces func() []ma.Multiaddr) []ma.Multiaddr {
 	var list []ma.Multiaddr
-	var interfaces []ma.Multiaddr
 	for _, b := range bound {
 		ip, ok := peer.IP(b)
 		if !ok || !ip.IsUnspecified() {
 			list = append(list, b)
 			continue
 		}
-		if interfaces == nil {
-			interfaces, _ = manet.InterfaceMultiaddrs()
-		}
-		for _, i := range interfaces {
-			if local, ok := peer.IP(i); ok && local.Is4() == ip.Is4() && !local.IsLinkLocalUnicast() {
-				list = append(list, ma.Join(i, b[1:]))
+		for _, i := range interfaces() {
+			local, ok := peer.IP(i)
+			if ok && local.Is4() == ip.Is4() && !local.IsLinkLocalUnicast() {
+				list = append(list, ma.Join(withoutZone(i)[:1], withoutZone(b)[1:]))
 			}
+		}
+	}
+	return list
+}
+
+// withoutZone is an address from its IP address on.
+func withoutZone(a ma.Multiaddr) ma.Multiaddr {
+	if a[0].Protocol().Code == ma.P_IP6ZONE {
+		return a[1:]
+	}
+	return a
+}
+
+// interfaceAddrs lists the IP addresses of the machine; none if the system does
+// not tell.
+func interfaceAddrs() []ma.Multiaddr {
+	found, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var list []ma.Multiaddr
+	for _, f := range found {
+		if a, err := manet.FromNetAddr(f); err == nil {
+			list = append(list, a)
 		}
 	}
 	return list
