@@ -26,8 +26,8 @@ type backoffKey struct {
 }
 
 type backoffEntry struct {
-	until    time.Time
-	failures int
+	until time.Time
+	wait  time.Duration // which has led to until
 }
 
 // waits reports whether the address must be left alone still.
@@ -48,15 +48,16 @@ func (b *backoff) failed(k backoffKey, now time.Time, c DialConfig) {
 	if !ok && len(b.entries) >= maxBackoffs {
 		b.evictLocked(now, time.Duration(c.BackoffMax))
 	}
-	wait, most := time.Duration(c.Backoff), time.Duration(c.BackoffMax)
-	if now.Sub(e.until) > most {
-		e.failures = 0 // long ago
+	most := time.Duration(c.BackoffMax)
+	switch {
+	case now.Sub(e.until) > most: // long ago, or never
+		e.wait = time.Duration(c.Backoff)
+	case e.wait > most/2:
+		e.wait = most
+	default:
+		e.wait *= 2
 	}
-	e.failures++
-	for range min(e.failures-1, 16) {
-		wait = min(2*wait, most)
-	}
-	e.until = now.Add(min(wait, most))
+	e.until = now.Add(e.wait)
 	b.entries[k] = e
 }
 

@@ -155,6 +155,7 @@ type fakeSession struct {
 	mu      sync.Mutex
 	err     *core.ConnError
 	parting bool // opens no more streams
+	mute    bool // the remote hears nothing of new streams
 	streams []*fakeStream
 }
 
@@ -175,6 +176,9 @@ func (s *fakeSession) OpenStream(ctx context.Context) (core.MuxedStream, error) 
 		if err := end.add(st, end == s); err != nil {
 			return nil, err
 		}
+	}
+	if s.mute {
+		return here, nil
 	}
 	select {
 	case s.other.accepting <- there:
@@ -348,3 +352,12 @@ var (
 	_ core.MuxedTransport = (*fakeTransport)(nil)
 	_ core.MuxedConn      = (*fakeSession)(nil)
 )
+
+func infoOf(s *Swarm) peer.AddrInfo {
+	var info peer.AddrInfo
+	info.ID = s.Identity.ID()
+	for l := range s.listeners {
+		info.Addrs = append(info.Addrs, l.Multiaddr())
+	}
+	return info
+}
