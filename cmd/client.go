@@ -84,9 +84,24 @@ func (c *client) answers(ctx context.Context) bool {
 	return err == nil
 }
 
+// maxTries is how often a request is sent. A node that is being reloaded drops
+// those that it has not read yet, and answers the next.
+const maxTries = 5
+
 // do sends a request and returns the answer if its status is 200. The caller
 // closes its body.
-func (c *client) do(ctx context.Context, method, path string, body []byte, header ...string) (*http.Response, error) {
+func (c *client) do(ctx context.Context, method, path string, body []byte, header ...string) (answer *http.Response, err error) {
+	for range maxTries {
+		answer, err = c.try(ctx, method, path, body, header)
+		if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+			break
+		}
+	}
+	return answer, err
+}
+
+// try sends a request once.
+func (c *client) try(ctx context.Context, method, path string, body []byte, header []string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, "http://"+c.host+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err

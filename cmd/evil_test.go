@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -294,4 +295,30 @@ func TestEvil_X6_BadReload(t *testing.T) {
 			friend.must("ping", "-n", "1", p.id)
 		})
 	}
+}
+
+// What Caddy sets up first, its admin endpoint and its logs, is as before when
+// the rest fails.
+func TestEvil_X6_BadReloadOfTheEngine(t *testing.T) {
+	n := newNode(t)
+	p := n.run("-c", n.write("node.json", local("")))
+	elsewhere := filepath.Join(n.dir, "other.sock")
+	document := fmt.Sprintf(`{
+		"admin": {"listen": "unix/%s|0600"},
+		"logging": {"logs": {"default": {"writer": {"output": "discard"}}}},
+		"apps": {"xnode": {"listen": ["/ip4/127.0.0.1/tcp/0"], "protocols": {"faulty": {"fail": "start"}}}}}`,
+		elsewhere)
+	status, answer := n.request("POST", "/load", document)
+	if status != http.StatusBadRequest || !strings.Contains(answer, "/apps/xnode/protocols/faulty/fail") {
+		t.Errorf("%d %s", status, answer)
+	}
+	if out := n.must("id"); !strings.Contains(out, p.id) {
+		t.Errorf("%s", out)
+	}
+	n.must("reload") // it is logged where it was before
+	p.line(p.stderr, "config is unchanged")
+	if status, _ := n.request("POST", "/load", `{"apps": {"xnode": {"lissten": 1}}}`); status != http.StatusBadRequest {
+		t.Errorf("status %d", status)
+	}
+	p.line(p.stderr, "document refused", "lissten")
 }

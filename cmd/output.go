@@ -5,6 +5,8 @@ package xnodecmd
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -31,6 +33,9 @@ func (c *cli) table(print func(row func(format string, args ...any))) error {
 	print(func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) })
 	return w.Flush()
 }
+
+// sortedKeys lists the keys of a map in order.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // progress says on standard error what is going on, if it takes longer than a
 // second. done must be called when it is over.

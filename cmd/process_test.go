@@ -14,6 +14,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,7 +73,8 @@ func (n *testNode) command(args ...string) *exec.Cmd {
 	}
 	cmd := exec.Command(self, args...)
 	cmd.Dir = n.dir
-	cmd.Env = append(os.Environ(), asCommand+"=1", "XNODE_DATA="+n.data(), "HOME="+n.dir, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XNODE_ADMIN=")
+	cmd.Env = append(os.Environ(), asCommand+"=1", "XNODE_DATA="+n.data(), "HOME="+n.dir, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XNODE_ADMIN=",
+		"GORACE=atexit_sleep_ms=0") // a command under the race detector would linger for a second
 	cmd.Env = append(cmd.Env, n.env...)
 	return cmd
 }
@@ -147,13 +150,14 @@ func (n *testNode) start(args ...string) *process {
 // lines sends the lines of r, as many as come.
 func lines(r io.Reader) chan string {
 	c := make(chan string, 10000)
-	go func() {
+	var reading sync.WaitGroup // its end is that of the channel
+	reading.Go(func() {
 		defer close(c)
 		s := bufio.NewScanner(r)
 		for s.Scan() {
 			c <- s.Text()
 		}
-	}()
+	})
 	return c
 }
 
@@ -237,9 +241,24 @@ func request(t *testing.T, network, address, method, path, body string, header .
 	if network == "tcp" {
 		host = address
 	}
-	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+host+path, strings.NewReader(body))
+	// A node that is being reloaded drops requests that it has not read yet.
+	for range 20 {
+		status, answer, err := tryRequest(t.Context(), network, address, host, method, path, body, header)
+		if err == nil {
+			return status, answer
+		}
+		if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+			t.Fatalf("%s %s: %v", method, path, err)
+		}
+	}
+	t.Fatalf("%s %s: dropped every time", method, path)
+	return 0, ""
+}
+
+func tryRequest(ctx context.Context, network, address, host, method, path, body string, header []string) (status int, answer string, err error) {
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+host+path, strings.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		return 0, "", err
 	}
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
@@ -260,14 +279,11 @@ func request(t *testing.T, network, address, method, path, body string, header .
 	}}
 	a, err := transport.RoundTrip(r)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
+		return 0, "", err
 	}
 	defer a.Body.Close()
 	b, err := io.ReadAll(a.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a.StatusCode, string(b)
+	return a.StatusCode, string(b), err
 }
 
 // local is a document of a node that listens on one local address.

@@ -276,3 +276,31 @@ func TestStartAndStop(t *testing.T) {
 		t.Errorf("bad envfile: %+v", out)
 	}
 }
+
+// A service manager is told when the node runs and when it stops.
+func TestNotify(t *testing.T) {
+	n := newNode(t)
+	path := filepath.Join(n.dir, "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Skipf("no such sockets here: %v", err)
+	}
+	defer manager.Close()
+	n.env = []string{"NOTIFY_SOCKET=" + path}
+	p := n.run("-c", n.write("node.json", local("")))
+	p.signal(syscall.SIGTERM)
+	p.wait()
+	var told strings.Builder
+	for !strings.Contains(told.String(), "STOPPING=1") {
+		b := make([]byte, 4096)
+		size, err := manager.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told.Write(append(b[:size], '\n'))
+	}
+	ready, stopping := strings.Index(told.String(), "READY=1"), strings.Index(told.String(), "STOPPING=1")
+	if ready < 0 || ready > stopping {
+		t.Errorf("told %q", told.String())
+	}
+}

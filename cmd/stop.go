@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -35,11 +36,13 @@ func (c *cli) stop(ctx context.Context) error {
 		return err
 	}
 	defer c.progress("waiting for the node to end")()
-	answer, err := client.do(ctx, http.MethodPost, "/stop", nil)
-	if err != nil {
-		return err
-	}
-	if err := answer.Body.Close(); err != nil {
+	answer, err := client.try(ctx, http.MethodPost, "/stop", nil, nil)
+	switch {
+	case err == nil:
+		if err := answer.Body.Close(); err != nil {
+			return err
+		}
+	case !errors.Is(err, io.EOF): // that would be its end
 		return err
 	}
 	client.http.CloseIdleConnections()

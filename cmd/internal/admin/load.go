@@ -3,6 +3,8 @@
 package admin
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +32,8 @@ type config struct {
 	mu     sync.Mutex
 	source string // the file of the last document; empty if it has none
 	saved  string // where it is saved; empty for nowhere
+
+	running []byte // the last document that was loaded
 }
 
 // Prepare makes Caddy keep its files in a folder and serve the admin endpoint
@@ -68,8 +72,9 @@ func (c *config) load(text []byte, force bool) error {
 		_ = os.Remove(c.unsaved()) // what a process that died has left
 	}
 	if err := host.LoadDocument(text, force); err != nil {
-		return err
+		return errors.Join(err, c.restore(text))
 	}
+	c.running = text
 	if c.saved == "" {
 		return nil
 	}
@@ -77,6 +82,32 @@ func (c *config) load(text []byte, force bool) error {
 		caddy.Log().Error("the configuration runs, but is not saved for --resume", zap.Error(err))
 	}
 	return nil
+}
+
+// restore undoes what Caddy leaves changed when a document fails: its admin
+// endpoint and its logs are set up before the rest, and stay.
+func (c *config) restore(failed []byte) error {
+	if c.running == nil || bytes.Equal(engineOf(failed), engineOf(c.running)) {
+		return nil
+	}
+	err := host.LoadDocument(c.running, true)
+	_ = os.Remove(c.unsaved()) // it is saved already
+	if err != nil {
+		return fmt.Errorf("the configuration from before cannot be restored: %w", err)
+	}
+	return nil
+}
+
+// engineOf is the part of a document that concerns Caddy itself.
+func engineOf(text []byte) []byte {
+	var d struct {
+		Admin   json.RawMessage `json:"admin"`
+		Logging json.RawMessage `json:"logging"`
+	}
+	if json.Unmarshal(text, &d) != nil {
+		return nil
+	}
+	return append(append(d.Admin, 0), d.Logging...)
 }
 
 // publish gives a file its final name once its content is on disk. Without a

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package xnodecmd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/xnode-p2p/xnode/cmd/internal/node"
+)
+
+func (c *cli) addrsCommand() *cobra.Command {
+	show := func(what string) func(*cobra.Command, []string) error {
+		return func(cmd *cobra.Command, _ []string) error { return c.addrs(cmd.Context(), what) }
+	}
+	const fields = `{"peer", "local", "listen", "known": [{"peer", "addrs"}]}`
+	cmd := c.reads(c.asks(&cobra.Command{
+		Use:   "addrs",
+		Short: "Lists the addresses that the running node knows, or has",
+		Long:  "addrs lists the peers whose addresses the running node knows.\n\nJSON, here and of the commands below: " + fields,
+		Args:  cobra.NoArgs, RunE: show("known"),
+	}))
+	cmd.AddCommand(
+		c.reads(c.asks(&cobra.Command{Use: "local", Short: "Lists the addresses the node tells its peers, each ready to be dialled", Args: cobra.NoArgs, RunE: show("local")})),
+		c.reads(c.asks(&cobra.Command{Use: "listen", Short: "Lists the addresses the node listens on", Args: cobra.NoArgs, RunE: show("listen")})),
+	)
+	return cmd
+}
+
+func (c *cli) addrs(ctx context.Context, what string) error {
+	var a node.Addrs
+	if err := c.fetch(ctx, "asking the node", "/xnode/addrs", &a); err != nil {
+		return err
+	}
+	if c.json {
+		return c.printJSON(a, false)
+	}
+	switch what {
+	case "local":
+		for _, addr := range a.Local {
+			fmt.Fprintln(c.out, addr)
+		}
+	case "listen":
+		for _, addr := range a.Listen {
+			fmt.Fprintln(c.out, addr)
+		}
+	default:
+		for _, p := range a.Known {
+			fmt.Fprintf(c.out, "%s (%d)\n", p.Peer, len(p.Addrs))
+			for _, addr := range p.Addrs {
+				fmt.Fprintf(c.out, "\t%s\n", addr)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *cli) limitsCommand() *cobra.Command {
+	return c.reads(c.asks(&cobra.Command{
+		Use:   "limits",
+		Short: "Shows what the running node has in use of its limits",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var stat map[string]int64
+			if err := c.fetch(cmd.Context(), "asking the node", "/xnode/limits", &stat); err != nil {
+				return err
+			}
+			if c.json {
+				return c.printJSON(stat, false)
+			}
+			return c.table(func(row func(string, ...any)) {
+				for _, name := range sortedKeys(stat) {
+					row("%s\t%d", strings.ReplaceAll(name, "_", " "), stat[name])
+				}
+			})
+		},
+	}))
+}
