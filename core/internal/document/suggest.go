@@ -37,22 +37,27 @@ func suggest(name string, known []string, label string) string {
 	return label + ": " + strings.Join(known, ", ")
 }
 
-// editDistance counts the insertions, deletions and replacements that make b of a.
+// editDistance counts the insertions, deletions, replacements and swaps of
+// neighbours that make b of a.
 func editDistance(a, b string) int {
+	var before, last []int // the distances for a's first i-2 and i-1 bytes
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
-	for i := range len(a) {
-		left, diagonal := i+1, i
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, left, row[j+1])
+	for i := 1; i <= len(a); i++ {
+		before, last, row = last, row, make([]int, len(b)+1)
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			replace := last[j-1]
+			if a[i-1] != b[j-1] {
+				replace++
 			}
-			diagonal, left, row[j] = row[j+1], cost, left
+			row[j] = min(replace, last[j]+1, row[j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
 		}
-		row[len(b)] = left
 	}
 	return row[len(b)]
 }
