@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap/exp/zapslog"
@@ -79,6 +80,9 @@ func (a *App) Start() error {
 	h := v.(*Host)
 	if a.lease, err = h.Acquire(context.Background(), a.plan); err != nil {
 		hosts.Delete(a.peer)
+		if before, ok := Running(); ok && before != h && errors.Is(err, syscall.EADDRINUSE) {
+			err = fmt.Errorf("%w, by the node of the identity before; choose other ports for the new identity, or restart", err)
+		}
 		return err
 	}
 	a.host.Store(h)

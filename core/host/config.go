@@ -126,21 +126,31 @@ func inBinary[T any](name string) bool {
 // listenAddrs parses the addresses to listen on.
 func (c *Config) listenAddrs() ([]ma.Multiaddr, error) {
 	addrs := make([]ma.Multiaddr, 0, len(c.Listen))
+	var errs []error
 	for i, text := range c.Listen {
-		text, err := core.Expand(text)
-		if err != nil {
-			return nil, fmt.Errorf("listen/%d: %w", i, err)
+		a, err := parseListen(text)
+		if err == nil && slices.ContainsFunc(addrs, a.Equal) {
+			err = fmt.Errorf("%s is listed twice; remove one", a)
 		}
-		a, err := ma.NewMultiaddr(text)
 		if err != nil {
-			return nil, fmt.Errorf("listen/%d: %q is no multiaddr: %w; an example is /ip4/0.0.0.0/tcp/4001", i, text, err)
-		}
-		if slices.ContainsFunc(addrs, a.Equal) {
-			return nil, fmt.Errorf("listen/%d: %s is listed twice; remove one", i, a)
+			errs = append(errs, fmt.Errorf("listen/%d: %w", i, err))
+			continue
 		}
 		addrs = append(addrs, a)
 	}
-	return addrs, nil
+	return addrs, errors.Join(errs...)
+}
+
+func parseListen(text string) (ma.Multiaddr, error) {
+	text, err := core.Expand(text)
+	if err != nil {
+		return nil, err
+	}
+	a, err := ma.NewMultiaddr(text)
+	if err != nil {
+		return nil, fmt.Errorf("%q is no multiaddr: %w; an example is /ip4/0.0.0.0/tcp/4001", text, err)
+	}
+	return a, nil
 }
 
 // Plan loads the modules and returns what a host is to run.

@@ -61,7 +61,6 @@ type kinds struct {
 	Addr     netip.Addr               `json:"addr"`
 	Guests   core.List[core.Protocol] `json:"guests"`
 	Hidden   int                      `json:"-"`
-	Dash     int                      `json:"-,"`
 	Untagged int
 	private  int
 }
@@ -168,7 +167,6 @@ func TestCheckKinds(t *testing.T) {
 		{"basic", `1`, ""},
 		{"more", `▮"x"`, `want a whole number, got the string "x"; write a whole number`},
 		{"Untagged", `1`, ""},
-		{"-", `1`, ""},
 	} {
 		text, line, column := mark(`{"apps": {"probe": {"sections": {"kinds":` + "\n\t" + `{"` + tc.key + `": ` + tc.value + `}}}}}`)
 		want := ""
@@ -223,9 +221,9 @@ func TestCheckSections(t *testing.T) {
 		{`"list": [▮{"Module": "kinds"}]`, at + `/list/0 (L): the key "module" is missing; write an object that names its module, such as {"module": "kinds"}`},
 		{`"list": [{"module": ▮5}]`, at + `/list/0/module (L): want the name of a module as a string, got the number 5; write the name of a module as a string`},
 		{`"list": [{"module": ▮"kin"}]`, at + `/list/0 (L): there is no protocol module "kin" in this binary; it has: kinds, own`},
-		{`"list": [{"module": "own"}, {"module": ▮"onw"}]`, at + `/list/1 (L): there is no protocol module "onw" in this binary; it has: kinds, own`},
+		{`"list": [{"module": "own"}, {"module": ▮"onw"}]`, at + `/list/1 (L): there is no protocol module "onw" in this binary; did you mean "own"?`},
 		{`"one": {"module": "kinds", ▮"boot": true}`, at + `/one/boot (L): unknown key "boot"; did you mean "bool"?`},
-		{`"one": {"module": "kinds", ▮"hidden": 1}`, at + `/one/hidden (L): unknown key "hidden"; known keys: -, Untagged, addr, any, basic, bool, bytes, duration, float, guests, int, int8, map, more, pair, pointer, raw, size, string, strings, struct, uint, uint16`},
+		{`"one": {"module": "kinds", ▮"hidden": 1}`, at + `/one/hidden (L): unknown key "hidden"; known keys: Untagged, addr, any, basic, bool, bytes, duration, float, guests, int, int8, map, more, pair, pointer, raw, size, string, strings, struct, uint, uint16`},
 		{`"pointer": ▮7`, at + `/pointer (L): want an object that names its module, such as {"module": "kinds"}, got the number 7; write an object that names its module, such as {"module": "kinds"}`},
 		{`"many": {"a": {"module": ▮"xyz"}}`, at + `/many/a (L): there is no protocol module "xyz" in this binary; it has: kinds, own`},
 		{`▮"Sections": {}`, at + `/Sections (L): unknown key "Sections"; did you mean "sections"?`},
