@@ -44,7 +44,7 @@ func (c *Conn) acceptStreams() {
 	}
 	c.muxed.Close()
 	for _, st := range c.end() {
-		st.Reset(core.StreamShutdown)
+		st.end() // reset with the session, which knows why
 	}
 	c.swarm.remove(c)
 	c.serving.Wait()
