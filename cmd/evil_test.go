@@ -5,6 +5,7 @@
 package xnodecmd_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -208,7 +209,7 @@ func TestEvil_X5_ConcurrentWriters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := &http.Transport{DisableKeepAlives: true, Dial: func(_, _ string) (net.Conn, error) {
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) {
 		return net.Dial("unix", n.data()+"/admin.sock")
 	}}
 	a, err := transport.RoundTrip(r)

@@ -20,8 +20,8 @@ const (
 
 // Tags of the two fields of the PublicKey and PrivateKey messages.
 const (
-	tagKeyType = 1<<3 | 0
-	tagKeyData = 2<<3 | 2
+	tagKeyType = 1 << 3   // field 1, a varint
+	tagKeyData = 2<<3 | 2 // field 2, bytes
 )
 
 // MarshalPublicKey returns the PublicKey message of the peer ID specification.

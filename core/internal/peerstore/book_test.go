@@ -114,7 +114,7 @@ func TestTTL(t *testing.T) {
 		time.Sleep(core.TempTTL - 1)
 		expect(t, b, id(1), "/memory/1", "/memory/2", "/memory/3", "/memory/4")
 		expect(t, b, id(2), "/memory/5")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		expect(t, b, id(1), "/memory/1", "/memory/3", "/memory/4")
 		expect(t, b, id(2))
 		if n := len(b.KnownPeers()); n != 2 {
@@ -157,7 +157,7 @@ func TestConnected(t *testing.T) {
 		if p, ok := b.SupportsProtocol(id(1), "/z", "/b"); p != "/b" || !ok {
 			t.Error("protocols forgotten too early")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		expect(t, b, id(1), "/memory/2")
 		b.Forget(id(1))
 		b.Forget(id(1))

@@ -96,7 +96,7 @@ func TestKeyOutlivesReload(t *testing.T) {
 }
 
 func TestZeroValueHasOwnKey(t *testing.T) {
-	if idOf(t, new(Ephemeral)) == idOf(t, new(Ephemeral)) {
+	if one, other := idOf(t, new(Ephemeral)), idOf(t, new(Ephemeral)); one == other {
 		t.Error("two nodes share a key")
 	}
 	if err := new(Ephemeral).Cleanup(); err != nil {
