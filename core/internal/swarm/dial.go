@@ -45,6 +45,54 @@ type dialRequest struct {
 	given   []ma.Multiaddr
 }
 
+// NewStream implements [core.Streams].
+func (s *Swarm) NewStream(ctx context.Context, p peer.ID, protocols ...string) (core.Stream, error) {
+	for try := 0; ; try++ {
+		c, dialled, err := s.connect(ctx, p, nil, core.LimitedAllowed(ctx))
+		if err != nil {
+			return nil, err
+		}
+		st, err := c.NewStream(ctx, protocols...)
+		if err == nil || dialled || try > 0 || !errors.Is(err, core.ErrConnClosed) {
+			return st, err
+		}
+	}
+}
+
+// Connect implements [core.Dialer].
+func (s *Swarm) Connect(ctx context.Context, p peer.AddrInfo) (core.Conn, error) {
+	c, _, err := s.connect(ctx, p.ID, p.Addrs, true)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// connect returns a connection to p, a limited one only if that will do.
+func (s *Swarm) connect(ctx context.Context, p peer.ID, addrs []ma.Multiaddr, limited bool) (c *Conn, dialled bool, err error) {
+	forced := core.DirectForced(ctx)
+	limited = limited && !forced
+	if c := s.best(p, limited); c != nil {
+		return c, false, nil
+	}
+	relayed := s.best(p, true) != nil
+	if core.DialForbidden(ctx) {
+		if relayed {
+			return nil, false, fmt.Errorf("%s: %w", p.Short(), core.ErrLimited)
+		}
+		return nil, false, fmt.Errorf("%s: %w", p.Short(), core.ErrNotConnected)
+	}
+	// Another connection through a relay would be of no more use.
+	c, dialled, err = s.dialPeer(ctx, dialRequest{dialKey{p, forced || relayed}, limited, addrs})
+	switch {
+	case err != nil && relayed && !forced:
+		return nil, true, fmt.Errorf("%s: %w: %w", p.Short(), core.ErrLimited, err)
+	case err == nil && c.stat.Limited && !limited:
+		return nil, true, fmt.Errorf("%s: %w", p.Short(), core.ErrLimited)
+	}
+	return c, dialled, err
+}
+
 // dialPeer connects to a peer, unless that has happened in the meantime: then
 // dialled is false.
 func (s *Swarm) dialPeer(ctx context.Context, r dialRequest) (c *Conn, dialled bool, err error) {

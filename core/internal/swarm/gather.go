@@ -127,7 +127,7 @@ var (
 
 // refuseAddr says why an address must not be dialled, or nil.
 func (s *Swarm) refuseAddr(d *dial, a ma.Multiaddr, asked bool, own []ma.Multiaddr) error {
-	if _, ok := s.transportFor(a); !ok {
+	if _, ok := TransportFor(*s.transports.Load(), a); !ok {
 		return core.ErrNoTransport
 	}
 	if d.key.direct && has(a, ma.P_CIRCUIT) {

@@ -82,16 +82,6 @@ func (s *Swarm) Listen(t Transport, a ma.Multiaddr, old *Listener) (*Listener, e
 	return l, nil
 }
 
-// TransportFor returns the transport among ts that listens on a.
-func TransportFor(ts []Transport, a ma.Multiaddr) (Transport, bool) {
-	for _, t := range ts {
-		if t.Match(a) {
-			return t, true
-		}
-	}
-	return Transport{}, false
-}
-
 // Multiaddr is the bound address.
 func (l *Listener) Multiaddr() ma.Multiaddr {
 	if l.raw != nil {

@@ -145,7 +145,7 @@ func (s *Swarm) blame(k backoffKey, a *attempt, policy *dialPolicy) {
 }
 
 func (s *Swarm) attempt(ctx context.Context, p peer.ID, a *attempt) error {
-	t, ok := s.transportFor(a.Addr)
+	t, ok := TransportFor(*s.transports.Load(), a.Addr)
 	if !ok {
 		return core.ErrNoTransport
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -29,7 +30,8 @@ type Stream struct {
 	negotiation multistream.Stream
 	conn        *Conn
 	direction   core.Direction
-	protocol    atomic.Pointer[string]
+	protocol    string // to be read once agreed is true
+	agreed      atomic.Bool
 	scope       limits.Stream
 	ended       atomic.Bool
 
@@ -46,7 +48,8 @@ func (st *Stream) dial(ctx context.Context, protocols []string) error {
 	known, ok := book.SupportsProtocol(p, protocols...)
 	switch {
 	case ok:
-		offer = []string{known}
+		i := slices.Index(protocols, known)
+		offer = protocols[i : i+1]
 	case len(protocols) == 1 && len(book.PeerProtocols(p)) > 0:
 		return st.dialAndWait(ctx, protocols)
 	}
@@ -57,8 +60,14 @@ func (st *Stream) dial(ctx context.Context, protocols []string) error {
 	if err != nil {
 		return err
 	}
-	st.protocol.Store(&name)
+	st.agree(name)
 	return st.scope.SetProtocol(name, 0)
+}
+
+// agree sets the protocol.
+func (st *Stream) agree(protocol string) {
+	st.protocol = protocol
+	st.agreed.Store(true)
 }
 
 // dialAndWait agrees on a protocol before it returns.
@@ -79,7 +88,7 @@ func (st *Stream) dialAndWait(ctx context.Context, protocols []string) error {
 		return err
 	}
 	st.muxed.SetDeadline(time.Time{})
-	st.protocol.Store(&name)
+	st.agree(name)
 	return st.scope.SetProtocol(name, 0)
 }
 
@@ -109,7 +118,7 @@ func (st *Stream) serve() {
 		st.Reset(core.StreamGated)
 		return
 	}
-	st.protocol.Store(&name)
+	st.agree(name)
 	// Whatever name the remote has found, it is one protocol.
 	if err := st.scope.SetProtocol(reg.protocol, reg.options.MaxStreamsPerPeer); err != nil {
 		s.Log.Debug("stream refused", "peer", st.conn.RemotePeer(), "protocol", reg.protocol, "reason", err)
@@ -211,10 +220,10 @@ func (st *Stream) SetWriteDeadline(t time.Time) error { return st.muxed.SetWrite
 
 // Protocol implements [core.Stream].
 func (st *Stream) Protocol() string {
-	if p := st.protocol.Load(); p != nil {
-		return *p
+	if !st.agreed.Load() {
+		return ""
 	}
-	return ""
+	return st.protocol
 }
 
 // Conn implements [core.Stream].
