@@ -46,7 +46,7 @@ type Transport struct {
 	core.Transport
 }
 
-// Swarm is the table of connections and what makes them.
+// Swarm is the table of connections, and what makes and ends them.
 type Swarm struct {
 	Settings
 	upgrader   *upgrade.Upgrader
