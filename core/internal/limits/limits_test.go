@@ -76,6 +76,25 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// A negative number is one mistake, whatever defaults follow from it.
+func TestNegativeNumberIsOneMistake(t *testing.T) {
+	for key := range new(Config).numbers() {
+		if strings.HasPrefix(key, "memory") {
+			continue // core.Size has no negative values in JSON
+		}
+		var c Config
+		if err := json.Unmarshal(fmt.Appendf(nil, `{%q: -5}`, key), &c); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Provision(); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Validate(); err == nil || err.Error() != key+": -5 is too little, the least is 1" {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
+
 // TestJSON decodes what the manual shows.
 func TestJSON(t *testing.T) {
 	const text = `{"memory":"1GiB","connections":2000,"grace":"1m","connect_rate":0.5,"trusted":["203.0.113.0/24"],` +

@@ -19,23 +19,23 @@ import (
 // Provision sets the defaults.
 func (c *Config) Provision() error {
 	setDefault(&c.Memory, defaultMemory)
-	setDefault(&c.MemoryPerPeer, min(defaultPeerMemory, c.Memory))
-	setDefault(&c.MemoryPerConnection, c.MemoryPerPeer)
+	setDefault(&c.MemoryPerPeer, within(defaultPeerMemory, c.Memory))
+	setDefault(&c.MemoryPerConnection, within(c.MemoryPerPeer))
 	setDefault(&c.Connections, defaultConnections)
 	setDefault(&c.InboundConnections, max(1, share(c.Connections, inboundNum, inboundD)))
 	setDefault(&c.Target, max(1, share(c.Connections, targetNum, targetD)))
 	setDefault(&c.Grace, core.Duration(defaultGraceSeconds*time.Second))
-	setDefault(&c.Handshakes, min(defaultHandshakes, c.InboundConnections))
-	setDefault(&c.ConnectionsPerPeer, min(defaultPeerConns, c.Connections))
-	setDefault(&c.ConnectionsPerSubnet, min(defaultSubnetConns, c.InboundConnections))
+	setDefault(&c.Handshakes, within(defaultHandshakes, c.InboundConnections))
+	setDefault(&c.ConnectionsPerPeer, within(defaultPeerConns, c.Connections))
+	setDefault(&c.ConnectionsPerSubnet, within(defaultSubnetConns, c.InboundConnections))
 	setDefault(&c.ConnectRate, defaultConnectRate)
 	setDefault(&c.ConnectBurst, defaultConnectBurst)
 	setDefault(&c.Streams, defaultStreams)
 	setDefault(&c.InboundStreams, max(1, share(c.Streams, inboundNum, inboundD)))
-	setDefault(&c.StreamsPerPeer, min(defaultPeerStreams, c.Streams))
-	setDefault(&c.StreamsPerConnection, min(defaultConnStreams, c.StreamsPerPeer))
-	setDefault(&c.StreamsPerProtocol, min(defaultProtocol, c.Streams))
-	setDefault(&c.StreamsPerProtocolPerPeer, min(defaultProtocolPeer, c.StreamsPerProtocol, c.StreamsPerPeer))
+	setDefault(&c.StreamsPerPeer, within(defaultPeerStreams, c.Streams))
+	setDefault(&c.StreamsPerConnection, within(defaultConnStreams, c.StreamsPerPeer))
+	setDefault(&c.StreamsPerProtocol, within(defaultProtocol, c.Streams))
+	setDefault(&c.StreamsPerProtocolPerPeer, within(defaultProtocolPeer, c.StreamsPerProtocol, c.StreamsPerPeer))
 	return nil
 }
 
@@ -44,6 +44,15 @@ func setDefault[T comparable](field *T, value T) {
 	if *field == unset {
 		*field = value
 	}
+}
+
+// within is a default, or a limit that contains it if that is less. A limit
+// below one is a mistake of its own, which shall not make others.
+func within[T ~int | ~int64](value T, outer ...T) T {
+	for _, o := range outer {
+		value = min(value, o)
+	}
+	return max(1, value)
 }
 
 // share is num/den of n, without overflow.
