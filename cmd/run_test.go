@@ -65,7 +65,7 @@ func TestAskTheNode(t *testing.T) {
 		}
 	}
 	parse(a.must("id", "--json"), &id)
-	if id.Peer != p.id || !strings.HasPrefix(id.CID, "k51") || id.KeyType != "Ed25519" || len(id.Addrs) != 1 || id.Addrs[0] != p.addrs[0] {
+	if id.Peer != p.id || !strings.HasPrefix(id.CID, "k51") || !strings.HasPrefix(id.Agent, "xnode/") || id.KeyType != "Ed25519" || len(id.Addrs) != 1 || id.Addrs[0] != p.addrs[0] {
 		t.Errorf("%+v", id)
 	}
 	parse(a.must("id", "--json", q.id), &id)

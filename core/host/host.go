@@ -151,6 +151,10 @@ func (h *Host) Modules() []any {
 // Protocols lists the served protocols, sorted.
 func (h *Host) Protocols() []string { return h.swarm.Protocols() }
 
+// Agent is what the node tells its peers it runs. It is empty until a plan is
+// acquired.
+func (h *Host) Agent() string { return h.identify.OwnAgent() }
+
 // Disconnect closes all connections to p.
 func (h *Host) Disconnect(p peer.ID) error { return h.swarm.Disconnect(p) }
 

@@ -46,6 +46,7 @@ func KeyInfo(key peer.PublicKey) Info { return keyInfo(peer.FromPublicKey(key), 
 // Self describes a host.
 func Self(h *host.Host) Info {
 	i := keyInfo(h.ID(), h.PublicKey())
+	i.Agent = wire.Text(h.Agent(), maxName)
 	i.Addrs = texts(h.Addrs(), h.ID())
 	i.Protocols = names(h.Protocols())
 	return i

@@ -98,6 +98,9 @@ func New(s Settings) *Service {
 	return svc
 }
 
+// OwnAgent is what the node says it is.
+func (s *Service) OwnAgent() string { return *s.self.agent.Load() }
+
 // SetAgent changes what the node says it is, and tells connected peers.
 func (s *Service) SetAgent(agent string) {
 	if old := s.self.agent.Swap(&agent); *old != agent {
