@@ -4,7 +4,6 @@ package core
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -15,25 +14,26 @@ import (
 	"github.com/xnode-p2p/xnode/core/peer"
 )
 
-// DialRecord is the story of one dial to a peer: every address that was
-// considered, and what became of it.
+// DialRecord is the story of one dial to a peer, from Started on: every address
+// that was considered, and what became of it.
 type DialRecord struct {
-	Peer    peer.ID       `json:"peer"`
-	Started time.Time     `json:"started"`
-	Took    time.Duration `json:"took_ns"`
+	Peer    peer.ID
+	Started time.Time
+	Took    time.Duration
 	// Resolved are the names that were looked up, in order.
-	Resolved []DialResolution `json:"resolved,omitempty"`
+	Resolved []DialResolution
 	// Attempts has one entry for each address, in the order of their ranks;
 	// skipped addresses come first.
-	Attempts []DialAttempt `json:"attempts"`
+	Attempts []DialAttempt
 }
 
-// DialResolution is the lookup of one DNS multiaddr.
+// DialResolution is the lookup of one DNS multiaddr: the addresses that it stands
+// for, or why there are none.
 type DialResolution struct {
-	Addr  ma.Multiaddr   `json:"addr"`
-	Found []ma.Multiaddr `json:"found,omitempty"`
-	Took  time.Duration  `json:"took_ns"`
-	Err   error          `json:"-"`
+	Addr  ma.Multiaddr
+	Found []ma.Multiaddr
+	Took  time.Duration
+	Err   error
 }
 
 // DialOutcome is what became of an address.
@@ -54,28 +54,27 @@ const (
 
 // DialAttempt is one address of a dial.
 type DialAttempt struct {
-	Addr ma.Multiaddr `json:"addr"`
+	Addr ma.Multiaddr
 	// Source says where the address is from, such as "given", "peerstore"
 	// or the name it was resolved from.
-	Source  string      `json:"source,omitempty"`
-	Outcome DialOutcome `json:"outcome"`
+	Source  string
+	Outcome DialOutcome
 	// Delay is how long after the dial's start its rank let it begin.
-	Delay time.Duration `json:"delay_ns"`
+	Delay time.Duration
 	// Took is how long the attempt ran.
-	Took time.Duration `json:"took_ns"`
-	// Steps are the stages it went through: the transport, the security,
-	// the muxer. The last one is where it failed.
-	Steps []DialStep `json:"steps,omitempty"`
-	Err   error      `json:"-"`
+	Took time.Duration
+	// Steps are the stages it went through, up to the one where it failed.
+	Steps []DialStep
+	Err   error
 }
 
 // DialStep is one stage of an attempt.
 type DialStep struct {
-	// Name is "dial", "security", "muxer" or "limits".
-	Name string `json:"name"`
+	// Name is "dial", "negotiate security", "handshake" or "negotiate muxer".
+	Name string
 	// Detail names what was used, such as "tcp" or "/noise".
-	Detail string        `json:"detail,omitempty"`
-	Took   time.Duration `json:"took_ns"`
+	Detail string
+	Took   time.Duration
 }
 
 // DialError is the error of a dial that did not lead to a connection.
@@ -158,6 +157,3 @@ func DialTraceOf(ctx context.Context) *DialTrace {
 	t, _ := ctx.Value(dialTraceKey{}).(*DialTrace)
 	return t
 }
-
-// ErrBackoff is the reason for skipping an address that failed lately.
-var ErrBackoff = errors.New("failed lately; waiting before the next try")

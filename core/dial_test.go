@@ -4,7 +4,6 @@ package core_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -83,21 +82,6 @@ func TestDialErrorUnwrap(t *testing.T) {
 	}
 	if errors.Is(&core.DialError{Record: new(core.DialRecord)}, core.ErrNoAddrs) {
 		t.Error("an empty record is something")
-	}
-}
-
-func TestDialRecordJSON(t *testing.T) {
-	got, err := json.Marshal(core.DialRecord{
-		Peer: somebody(1), Started: time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC), Took: 7,
-		Attempts: []core.DialAttempt{{
-			Addr: ma.StringCast("/memory/1"), Source: "given", Outcome: core.DialConnected, Delay: 1, Took: 2,
-			Steps: []core.DialStep{{Name: "security", Detail: "/noise", Took: 1}},
-		}},
-	})
-	want := `{"peer":"` + somebody(1).String() + `","started":"2020-01-02T03:04:05Z","took_ns":7,"attempts":[{"addr":"/memory/1","source":"given",` +
-		`"outcome":"connected","delay_ns":1,"took_ns":2,"steps":[{"name":"security","detail":"/noise","took_ns":1}]}]}`
-	if err != nil || string(got) != want {
-		t.Errorf("got  %s, %v\nwant %s", got, err, want)
 	}
 }
 

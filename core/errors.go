@@ -26,6 +26,8 @@ var (
 	ErrSelf = errors.New("cannot dial oneself")
 	// ErrGated means that the gater refused a peer or an address.
 	ErrGated = errors.New("refused by the gater")
+	// ErrBackoff is the reason for skipping an address that failed lately.
+	ErrBackoff = errors.New("failed lately; waiting before the next try")
 	// ErrLimited means that the only connection is a limited one and the
 	// protocol did not ask for that. See [AllowLimited].
 	ErrLimited = errors.New("the connection is limited (through a relay) and the protocol does not allow that")
