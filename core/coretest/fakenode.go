@@ -60,6 +60,18 @@ func FakeNodes(t testing.TB, n int) []*FakeNode {
 	return list
 }
 
+// FakePair starts s on the second of two nodes, which answers the first. The
+// test's end closes s and the nodes.
+func FakePair(t testing.TB, s core.Service) (client, server *FakeNode) {
+	t.Helper()
+	n := FakeNodes(t, 2)
+	if err := s.Start(t.Context(), n[1]); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return n[0], n[1]
+}
+
 // Connect implements [core.Dialer].
 func (n *FakeNode) Connect(ctx context.Context, p peer.AddrInfo) (core.Conn, error) {
 	c, err := n.connect(ctx, p.ID, false)

@@ -30,20 +30,8 @@ func TestConfig(t *testing.T) {
 	})
 }
 
-// nodes returns a node that asks and one that answers.
-func nodes(t *testing.T) (client, server *coretest.FakeNode) {
-	t.Helper()
-	n := coretest.FakeNodes(t, 2)
-	s := load(t)
-	if err := s.Start(t.Context(), n[1]); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return n[0], n[1]
-}
-
 func TestEcho(t *testing.T) {
-	client, server := nodes(t)
+	client, server := coretest.FakePair(t, load(t))
 	for _, size := range []int{0, 1, 1000, 1 << 20} {
 		data := bytes.Repeat([]byte("echo"), size)
 		back, err := Echo(t.Context(), client, server.ID(), data)
@@ -59,7 +47,7 @@ func TestEcho(t *testing.T) {
 }
 
 func TestEchoesAtOnceAndUntilTheEnd(t *testing.T) {
-	client, server := nodes(t)
+	client, server := coretest.FakePair(t, load(t))
 	s, err := client.NewStream(t.Context(), server.ID(), ID)
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +67,7 @@ func TestEchoesAtOnceAndUntilTheEnd(t *testing.T) {
 
 func TestResetReachesTheHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, server := nodes(t)
+		client, server := coretest.FakePair(t, load(t))
 		s, err := client.NewStream(t.Context(), server.ID(), ID)
 		if err != nil {
 			t.Fatal(err)

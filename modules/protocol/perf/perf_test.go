@@ -31,18 +31,6 @@ func TestConfig(t *testing.T) {
 	})
 }
 
-// nodes returns a node that asks and one that answers.
-func nodes(t *testing.T) (client, server *coretest.FakeNode) {
-	t.Helper()
-	n := coretest.FakeNodes(t, 2)
-	s := load(t)
-	if err := s.Start(t.Context(), n[1]); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return n[0], n[1]
-}
-
 func open(t *testing.T, client, server *coretest.FakeNode) core.Stream {
 	t.Helper()
 	s, err := client.NewStream(t.Context(), server.ID(), ID)
@@ -54,7 +42,7 @@ func open(t *testing.T, client, server *coretest.FakeNode) core.Stream {
 }
 
 func TestMeasure(t *testing.T) {
-	client, server := nodes(t)
+	client, server := coretest.FakePair(t, load(t))
 	for _, w := range []Work{
 		{},
 		{Upload: 1},
@@ -77,7 +65,7 @@ func TestMeasure(t *testing.T) {
 }
 
 func TestServesAsTheSpecificationSays(t *testing.T) {
-	client, server := nodes(t)
+	client, server := coretest.FakePair(t, load(t))
 	s := open(t, client, server)
 	s.Write(binary.BigEndian.AppendUint64(nil, 1000))
 	s.Write(make([]byte, 5000))
@@ -150,7 +138,7 @@ func TestEvil_E7_Silence(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				client, server := nodes(t)
+				client, server := coretest.FakePair(t, load(t))
 				s := open(t, client, server)
 				start := time.Now()
 				begin(s)
@@ -171,7 +159,7 @@ func TestEvil_E7_Silence(t *testing.T) {
 // TestSlowIsNotSilent has a peer that sends little, but sends.
 func TestSlowIsNotSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, server := nodes(t)
+		client, server := coretest.FakePair(t, load(t))
 		s := open(t, client, server)
 		s.Write(make([]byte, 8))
 		for range 10 {
@@ -188,7 +176,7 @@ func TestSlowIsNotSilent(t *testing.T) {
 }
 
 func TestEvil_E7_StreamsPerPeer(t *testing.T) {
-	client, server := nodes(t)
+	client, server := coretest.FakePair(t, load(t))
 	for range maxStreams {
 		open(t, client, server)
 	}

@@ -30,18 +30,6 @@ func TestConfig(t *testing.T) {
 	})
 }
 
-// nodes returns a node that asks and one that answers.
-func nodes(t *testing.T) (client, server *coretest.FakeNode) {
-	t.Helper()
-	n := coretest.FakeNodes(t, 2)
-	s := load(t)
-	if err := s.Start(t.Context(), n[1]); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return n[0], n[1]
-}
-
 func open(t *testing.T, client, server *coretest.FakeNode) core.Stream {
 	t.Helper()
 	s, err := client.NewStream(t.Context(), server.ID(), ID)
@@ -53,7 +41,7 @@ func open(t *testing.T, client, server *coretest.FakeNode) core.Stream {
 }
 
 func TestPing(t *testing.T) {
-	client, server := nodes(t)
+	client, server := coretest.FakePair(t, load(t))
 	pings := 0
 	for took, err := range Ping(t.Context(), client, server.ID()) {
 		if err != nil || took <= 0 {
@@ -74,7 +62,7 @@ func TestPing(t *testing.T) {
 }
 
 func TestPingsOverALimitedConn(t *testing.T) {
-	client, server := nodes(t)
+	client, server := coretest.FakePair(t, load(t))
 	if _, err := client.ConnectLimited(t.Context(), server.ID()); err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +124,7 @@ func TestNobodyAnswers(t *testing.T) {
 }
 
 func TestEvil_E7_MoreThan32Bytes(t *testing.T) {
-	client, server := nodes(t)
+	client, server := coretest.FakePair(t, load(t))
 	s := open(t, client, server)
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 6) // three messages
 	s.Write(sent[:80])
@@ -156,7 +144,7 @@ func TestEvil_E7_MoreThan32Bytes(t *testing.T) {
 }
 
 func TestEvil_E7_TwoStreamsPerPeer(t *testing.T) {
-	client, server := nodes(t)
+	client, server := coretest.FakePair(t, load(t))
 	for range maxStreams {
 		s := open(t, client, server)
 		s.Write(make([]byte, size))
@@ -173,7 +161,7 @@ func TestEvil_E7_TwoStreamsPerPeer(t *testing.T) {
 // TestEvil_E7_NeverClosed ends a stream that is silent, and not one that is not.
 func TestEvil_E7_NeverClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, server := nodes(t)
+		client, server := coretest.FakePair(t, load(t))
 		s := open(t, client, server)
 		message := make([]byte, size)
 		for range 5 {
@@ -194,7 +182,7 @@ func TestEvil_E7_NeverClosed(t *testing.T) {
 // while, and takes no more.
 func TestEvil_E7_Flood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, server := nodes(t)
+		client, server := coretest.FakePair(t, load(t))
 		s := open(t, client, server)
 		start, sent := time.Now(), 0
 		for {
