@@ -180,7 +180,6 @@ func (b *Book) Disconnected(p peer.ID) {
 	})
 }
 
-// Forget removes everything about p, permanent addresses included. If p is
 // connected its protocols are unknown until it is identified again.
 func (b *Book) Forget(p peer.ID) {
 	b.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/peer"
 )
 
+// Forget removes everything about p, permanent addresses included. If p is
 // ForgetAddr removes one address of p, which turned out to lead elsewhere.
 func (b *Book) ForgetAddr(p peer.ID, addr ma.Multiaddr) {
 	bytes, ok := compact(p, addr)
