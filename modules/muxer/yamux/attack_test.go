@@ -84,6 +84,32 @@ func TestEvil_C3_StreamFlood(t *testing.T) {
 	})
 }
 
+// Streams that the remote resets as it opens them, with no room for them, are
+// forgotten.
+func TestEvil_C4_ResetStreamsWithoutRoomAreForgotten(t *testing.T) {
+	withRawPeer(t, func(t *testing.T, p *rawPeer) {
+		id := uint32(1)
+		for range 5 {
+			for range maxAbuse {
+				p.send(typeWindowUpdate, flagSYN|flagRST, id, 0)
+				id += 2
+			}
+			time.Sleep(abusePeriod + time.Second)
+		}
+		if p.ended() {
+			t.Fatal("the session ended")
+		}
+		if got := len(p.session.guard.streams); got > 256 {
+			t.Errorf("%d streams are remembered", got)
+		}
+		p.memory.Check(t)
+		// The library holds 256 of them; they make way for the next.
+		if resets := p.received(isReset); len(resets) != 5*maxAbuse-256 {
+			t.Errorf("%d streams were refused, want %d", len(resets), 5*maxAbuse-256)
+		}
+	})
+}
+
 func TestEvil_C3_TooManyOpenStreams(t *testing.T) {
 	withRawPeer(t, func(t *testing.T, p *rawPeer) {
 		var open []core.MuxedStream

@@ -256,7 +256,8 @@ func (l *ledger) sent(h *header) {
 	st.sentFIN = st.sentFIN || flags&flagFIN != 0
 	if flags&flagRST != 0 {
 		if !st.handed {
-			st.code = core.StreamLimitExceeded // the library has no room for it
+			// The library has no room for it, and will not hand it out.
+			st.code, st.handed = core.StreamLimitExceeded, true
 		}
 		if st.reset == 0 {
 			st.reset = byLocal
@@ -277,8 +278,8 @@ func (l *ledger) settle(st *stream) {
 		st.charged = false
 		l.memory.Release(initialWindow)
 	}
-	// A stream that the library still holds ready to hand out stays known,
-	// unless it was the library that refused it.
+	// A stream that the library still holds ready to hand out stays known. One
+	// that was refused it never had.
 	if !local || st.lingers || !st.handed && st.reset != byLocal {
 		if st.lingers && st.gotFIN {
 			delete(l.streams, st.id)
