@@ -142,16 +142,9 @@ func (u *Upgrader) upgrade(ctx context.Context, raw manet.Conn, r Request) (*Con
 	}
 
 	muxed := &negotiated{Conn: manetConn{secure, raw}}
-	muxer := slices.Index(offer.muxerNames, secure.Muxer())
-	if muxer < 0 {
-		if muxer, err = choose(muxed, r, "muxer", offer.muxerNames); err != nil {
-			return nil, err
-		}
-		if r.Initiator { // who may be refused; a muxer does not report that as what it is
-			if err := muxed.stream.Confirm(); err != nil {
-				return nil, fmt.Errorf("negotiate muxer: %w", err)
-			}
-		}
+	muxer, err := chooseMuxer(muxed, r, secure.Muxer(), offer.muxerNames)
+	if err != nil {
+		return nil, err
 	}
 	if !stop() {
 		return nil, fmt.Errorf("upgrade: %w", ctx.Err())
@@ -171,6 +164,24 @@ func (u *Upgrader) upgrade(ctx context.Context, raw manet.Conn, r Request) (*Con
 		Security:      offer.securityNames[security],
 		MuxerProtocol: offer.muxerNames[muxer],
 	}, nil
+}
+
+// chooseMuxer returns the index of the muxer that the handshake has settled, or
+// agrees on one.
+func chooseMuxer(conn *negotiated, r Request, settled string, names []string) (int, error) {
+	if i := slices.Index(names, settled); i >= 0 {
+		return i, nil
+	}
+	i, err := choose(conn, r, "muxer", names)
+	if err != nil {
+		return 0, err
+	}
+	if r.Initiator { // who may be refused; a muxer does not report that as what it is
+		if err := conn.stream.Confirm(); err != nil {
+			return 0, fmt.Errorf("negotiate muxer: %w", err)
+		}
+	}
+	return i, nil
 }
 
 // choose agrees on one of names and returns its index.
