@@ -129,9 +129,6 @@ func (c *Conn) Propose(protocol string) {
 	}
 }
 
-// Read reads at the layer of the connection.
-func (c *Conn) Read(p []byte) (int, error) { return c.r.Read(p) }
-
 // WantClosed reads until the victim has closed the connection, and fails the
 // test if it does not.
 func (c *Conn) WantClosed() {
