@@ -93,28 +93,35 @@ func (c *cli) run(ctx context.Context, f runFlags) error {
 	select {} // Caddy's handlers of signals and of the admin endpoint end the process
 }
 
-// startNode loads the configuration.
-func (c *cli) startNode(ctx context.Context, f runFlags) (source, error) {
+// prepare sets the environment and reads the configuration. It fails if that
+// cannot be loaded, or if a node runs at its admin endpoint; address is that of
+// the endpoint for documents that name none.
+func (c *cli) prepare(ctx context.Context, f runFlags) (from source, address string, err error) {
 	for _, path := range f.envFiles {
 		if err := loadEnvFile(path); err != nil {
-			return source{}, err
+			return source{}, "", err
 		}
 	}
-	dir, err := dataDir()
-	if err != nil {
-		return source{}, err
-	}
-	from, err := c.choose(f, dir)
-	if err != nil {
-		return source{}, err
+	if from, err = c.choose(f); err != nil {
+		return source{}, "", err
 	}
 	if f.watch && from.file == "" {
-		return source{}, errors.New("there is no file to --watch: name one with -c FILE")
+		return source{}, "", errors.New("there is no file to --watch: name one with -c FILE")
 	}
 	if err := host.CheckDocument(from.text); err != nil {
-		return source{}, mistaken(from.name, err)
+		return source{}, "", mistaken(from.name, err)
 	}
-	address, err := c.endpoint(ctx, from.text)
+	address, err = c.endpoint(ctx, from.text)
+	return from, address, err
+}
+
+// startNode loads the configuration.
+func (c *cli) startNode(ctx context.Context, f runFlags) (source, error) {
+	from, address, err := c.prepare(ctx, f)
+	if err != nil {
+		return source{}, err
+	}
+	dir, err := dataDir()
 	if err != nil {
 		return source{}, err
 	}
@@ -138,8 +145,12 @@ func (c *cli) startNode(ctx context.Context, f runFlags) (source, error) {
 }
 
 // choose reads the document that the flags name.
-func (c *cli) choose(f runFlags, dir string) (source, error) {
+func (c *cli) choose(f runFlags) (source, error) {
 	if f.resume {
+		dir, err := dataDir()
+		if err != nil {
+			return source{}, err
+		}
 		saved := admin.SavedPath(dir)
 		text, err := admin.ReadDocument(saved)
 		if err == nil {

@@ -258,6 +258,9 @@ func TestStartAndStop(t *testing.T) {
 	if out := n.xnode("", "start"); out.code != 1 || !strings.Contains(out.stderr, "a node is running") {
 		t.Errorf("start again: %+v", out)
 	}
+	if _, err := os.Stat(filepath.Join(n.data(), "xnode.log.1")); err == nil {
+		t.Error("a start that was refused took the log of the running node away")
+	}
 	if out := n.xnode("", "stop"); out.code != 0 || out.stdout+out.stderr != "" {
 		t.Errorf("stop: %+v", out)
 	}

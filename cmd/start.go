@@ -4,10 +4,10 @@ package xnodecmd
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -26,7 +26,7 @@ prints what 'xnode run' prints. Its logs go to the file xnode.log in the data
 folder, unless the configuration says otherwise; the log of the run before is
 kept as xnode.log.1.`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return c.start(f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.start(cmd.Context(), f) },
 	}
 	f.add(cmd)
 	cmd.Flags().StringVar(&c.admin, "admin", "", "admin endpoint, if the configuration does not name one (default $XNODE_ADMIN, or admin.sock in the data folder)")
@@ -54,8 +54,14 @@ func (f *runFlags) arguments(adminAddress string) []string {
 }
 
 // start runs this program again, in the background, and waits for what it tells.
-func (c *cli) start(f runFlags) error {
+// What can be seen to be wrong before is told before: a start that is refused
+// leaves the log of the node that runs alone.
+func (c *cli) start(ctx context.Context, f runFlags) error {
 	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	from, _, err := c.prepare(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -67,12 +73,8 @@ func (c *cli) start(f runFlags) error {
 	cmd := exec.Command(self, f.arguments(c.admin)...)
 	cmd.Stderr = log
 	cmd.SysProcAttr = detached()
-	if f.config == "-" {
-		text, err := io.ReadAll(io.LimitReader(c.in, maxDocument))
-		if err != nil {
-			return err
-		}
-		cmd.Stdin = bytes.NewReader(text)
+	if from.name == standardInput {
+		cmd.Stdin = bytes.NewReader(from.text)
 	}
 	told, err := cmd.StdoutPipe()
 	if err != nil {
