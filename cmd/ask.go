@@ -52,11 +52,9 @@ func (c *cli) send(ctx context.Context, what, path string, value, into any) erro
 }
 
 // alone does something with a node that lives for this command only.
-func (c *cli) alone(ctx context.Context, what, target string, do func(context.Context, *host.Host, peer.AddrInfo) error) error {
+func (c *cli) alone(ctx context.Context, target string, do func(context.Context, *host.Host, peer.AddrInfo) error) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	done := c.progress(what)
-	defer done()
 	p, err := node.Target(ctx, target, net.DefaultResolver)
 	if err != nil {
 		return err

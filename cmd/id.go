@@ -38,7 +38,8 @@ func (c *cli) id(ctx context.Context, target string) (err error) {
 	case c.asksDaemon(target):
 		err = c.fetch(ctx, "waiting for "+target, "/xnode/id?peer="+url.QueryEscape(target), &info)
 	default:
-		err = c.alone(ctx, "connecting to "+target, target, func(ctx context.Context, h *host.Host, p peer.AddrInfo) (err error) {
+		defer c.progress("connecting to " + target)()
+		err = c.alone(ctx, target, func(ctx context.Context, h *host.Host, p peer.AddrInfo) (err error) {
 			info, err = node.Identify(ctx, h, p)
 			return err
 		})

@@ -3,6 +3,7 @@
 package xnodecmd_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net"
@@ -136,6 +137,9 @@ func TestWithoutDaemon(t *testing.T) {
 	if out := n.must("ping", "-n", "2", "-i", "1ms", p.addrs[0]); strings.Count(out, "Pong received") != 2 {
 		t.Errorf("ping: %q", out)
 	}
+	if out := n.must("ping", "-n", "1", "--json", p.addrs[0]); !strings.HasPrefix(out, `{"peer":"`+p.id+`","seq":1,"rtt_ns":`) {
+		t.Errorf("ping --json: %q", out)
+	}
 	if out := n.must("id", p.addrs[0]); !strings.Contains(out, p.id) || !strings.Contains(out, "/ipfs/ping/1.0.0") {
 		t.Errorf("id: %q", out)
 	}
@@ -146,7 +150,16 @@ func TestWithoutDaemon(t *testing.T) {
 	if out.code != 1 || !strings.Contains(out.stderr, "lacks the peer ID: write ") || !strings.Contains(out.stderr, "xnode id") {
 		t.Errorf("without an ID: %+v", out)
 	}
-	// What takes long is said on standard error.
+	// What takes long is said on standard error, and until it has happened.
+	both := new(bytes.Buffer)
+	slow := n.command("ping", "-n", "2", "-i", "1100ms", p.addrs[0])
+	slow.Stdout, slow.Stderr = both, both
+	if err := slow.Run(); err != nil {
+		t.Errorf("slow ping: %v", err)
+	}
+	if _, after, _ := strings.Cut(both.String(), "Pong received"); strings.Contains(after, "connecting to") {
+		t.Errorf("slow ping: %s", both)
+	}
 	out = n.xnode("", "ping", "--timeout", "3s", serve(t, silent)+"/p2p/"+nobody)
 	if out.code != 1 || !strings.Contains(out.stderr, "connecting to /ip4/") || strings.Contains(out.stdout, "connecting") {
 		t.Errorf("silent host: %+v", out)

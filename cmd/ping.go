@@ -30,7 +30,7 @@ come back.
 PEER is an address that ends in /p2p/ID, or a domain with dnsaddr records: then
 no running node is needed. To a peer ID alone the running node sends.
 
-JSON: {"seq", "rtt_ns"} in each line`,
+JSON: {"peer", "seq", "rtt_ns"} in each line`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if count < 1 || interval < 0 {
@@ -50,7 +50,8 @@ JSON: {"seq", "rtt_ns"} in each line`,
 func (c *cli) ping(ctx context.Context, target string, count int, interval time.Duration) error {
 	var n int
 	var sum time.Duration
-	done := func() {}
+	done := c.progress("connecting to " + target)
+	defer done()
 	each := func(p node.Pong) error {
 		done()
 		n++
@@ -66,11 +67,9 @@ func (c *cli) ping(ctx context.Context, target string, count int, interval time.
 	}
 	var err error
 	if c.asksDaemon(target) {
-		done = c.progress("waiting for " + target)
 		err = c.pingThroughNode(ctx, target, count, interval, each)
-		done()
 	} else {
-		err = c.alone(ctx, "connecting to "+target, target, func(ctx context.Context, h *host.Host, p peer.AddrInfo) error {
+		err = c.alone(ctx, target, func(ctx context.Context, h *host.Host, p peer.AddrInfo) error {
 			return node.Ping(ctx, h, p, count, interval, each)
 		})
 	}

@@ -50,10 +50,12 @@ func (c *cli) traceDial(ctx context.Context, target string) error {
 	if c.asksDaemon(target) {
 		err = c.send(ctx, "dialling "+target, "/xnode/trace/dial", c.request(target), &t)
 	} else {
-		err = c.alone(ctx, "dialling "+target, target, func(ctx context.Context, h *host.Host, p peer.AddrInfo) error {
+		done := c.progress("dialling " + target)
+		err = c.alone(ctx, target, func(ctx context.Context, h *host.Host, p peer.AddrInfo) error {
 			t = node.TraceDial(ctx, h, target, p)
 			return nil
 		})
+		done()
 	}
 	if err != nil {
 		return err

@@ -23,6 +23,8 @@ const (
 
 // Pong is the answer to one ping.
 type Pong struct {
+	// Peer is who answered.
+	Peer string `json:"peer"`
 	// Seq counts the answers from 1.
 	Seq int `json:"seq"`
 	// RTT is how long the message and its answer took together.
@@ -57,7 +59,7 @@ func Ping(ctx context.Context, h core.Node, p peer.AddrInfo, n int, interval tim
 		if err != nil {
 			return fmt.Errorf("ping %s: %w", p.ID.Short(), err)
 		}
-		if err := each(Pong{seq, rtt}); err != nil {
+		if err := each(Pong{p.ID.String(), seq, rtt}); err != nil {
 			return err
 		}
 	}
