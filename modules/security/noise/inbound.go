@@ -155,10 +155,14 @@ func (in *inbound) makeRoom(need int) {
 	if in.full {
 		want = max(want, min(len(in.buf)+1, largeBuffer))
 	}
-	if old := in.buf; len(old) != bufferSize(want) {
-		in.buf = in.small[:]
-		if want > smallBuffer {
-			in.buf = in.pool.get(want)
+	if old, size := in.buf, in.bufferSize(want); len(old) != size {
+		switch size {
+		case smallBuffer:
+			in.buf = in.small[:]
+		case mediumBuffer, largeBuffer:
+			in.buf = in.pool.get(size)
+		default:
+			in.buf = make([]byte, size)
 		}
 		in.r, in.w = 0, copy(in.buf, old[in.r:in.w])
 		in.pool.put(old)
@@ -169,13 +173,16 @@ func (in *inbound) makeRoom(need int) {
 	}
 }
 
-// bufferSize is the size of the smallest buffer with room for n bytes.
-func bufferSize(n int) int {
+// bufferSize is the size of the smallest buffer with room for n bytes, or for
+// the longest frame that is accepted: who is not known yet gets no large one.
+func (in *inbound) bufferSize(n int) int {
 	switch {
 	case n <= smallBuffer:
 		return smallBuffer
 	case n <= mediumBuffer:
 		return mediumBuffer
+	case in.max < maxFrame:
+		return headerSize + in.max
 	}
 	return largeBuffer
 }

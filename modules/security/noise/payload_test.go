@@ -5,8 +5,10 @@ package noise
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -93,13 +95,27 @@ func TestEvil_B2_HandshakeLength(t *testing.T) {
 			}
 		}
 	}
-	// A length with nothing behind it takes no buffer from the pool beyond what
-	// the largest message of a handshake needs.
-	var in inbound
-	announced := bytes.NewReader([]byte{maxHandshakeMessage >> 8, maxHandshakeMessage & 0xff})
-	in.init(announced, new(buffers), maxHandshakeMessage)
-	if _, err := in.frame(); err == nil {
-		t.Error("a frame out of nothing")
+}
+
+// Whoever has not proved who it is makes no buffer grow beyond the largest
+// message of a handshake: neither by a length nor by sending much at once.
+func TestEvil_B2_HandshakeHoldsNoLargeBuffer(t *testing.T) {
+	flood := make([]byte, 1<<20)
+	binary.BigEndian.PutUint16(flood, maxHandshakeMessage)
+	for name, src := range map[string]io.Reader{
+		"length alone": bytes.NewReader(flood[:headerSize]),
+		"flood":        bytes.NewReader(flood),
+		"all but one":  bytes.NewReader(flood[:headerSize+maxHandshakeMessage-1]),
+	} {
+		var in inbound
+		in.init(src, new(buffers), maxHandshakeMessage)
+		frame, err := in.frame()
+		if (err == nil) != (name == "flood") || err == nil && len(frame) != maxHandshakeMessage {
+			t.Errorf("%s: frame of %d bytes, %v", name, len(frame), err)
+		}
+		if most := headerSize + maxHandshakeMessage; len(in.buf) > most {
+			t.Errorf("%s: buffer of %d bytes, want at most %d", name, len(in.buf), most)
+		}
 	}
 }
 
