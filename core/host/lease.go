@@ -7,19 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime/debug"
 	"slices"
-	"sync"
 	"time"
-
-	ma "github.com/multiformats/go-multiaddr"
-
-	"github.com/xnode-p2p/xnode/core"
-	"github.com/xnode-p2p/xnode/core/internal/swarm"
 )
-
-// startTimeout bounds the start of one module.
-const startTimeout = 30 * time.Second
 
 // Lease is a plan that a host runs until the lease is released. While a reload
 // is under way a host has two: modules, listeners and connections that both
@@ -29,13 +19,6 @@ const startTimeout = 30 * time.Second
 type Lease struct {
 	host *Host
 	plan *Plan
-}
-
-// listener is a bound address of a plan.
-type listener struct {
-	*swarm.Listener
-	addr      ma.Multiaddr // as the plan has it
-	transport swarm.Transport
 }
 
 // Acquire starts what plan has and the host does not run yet, and makes the
@@ -127,51 +110,6 @@ func (h *Host) configure(plan *Plan) error {
 	return nil
 }
 
-// bind opens the plan's listeners that are not open yet.
-func (h *Host) bind(plan *Plan) ([]listener, error) {
-	transports := plan.transports()
-	var opened []listener
-	for _, a := range plan.Listen {
-		t, ok := swarm.TransportFor(transports, a)
-		if !ok {
-			return nil, fmt.Errorf("listen %s: %w", a, core.ErrNoTransport)
-		}
-		h.mu.Lock()
-		old, same := h.listenerLocked(t, a)
-		h.mu.Unlock()
-		if same {
-			continue
-		}
-		bound, err := h.swarm.Listen(t, a, old)
-		if err != nil {
-			return nil, fmt.Errorf("listen %s: %w", a, err)
-		}
-		l := listener{bound, a, t}
-		opened = append(opened, l)
-		h.mu.Lock()
-		h.listeners = append(h.listeners, l)
-		h.mu.Unlock()
-	}
-	return opened, nil
-}
-
-// listenerLocked returns the open listener on a: same is true if it is of
-// transport t itself; otherwise old is one of an instance that t replaces.
-func (h *Host) listenerLocked(t swarm.Transport, a ma.Multiaddr) (old *swarm.Listener, same bool) {
-	for _, l := range h.listeners {
-		if !l.addr.Equal(a) {
-			continue
-		}
-		if l.transport.Transport == t.Transport {
-			return nil, true
-		}
-		if l.transport.Name == t.Name {
-			old = l.Listener
-		}
-	}
-	return old, false
-}
-
 // runs reports whether a module has been started.
 func (h *Host) runs(value any) bool {
 	h.mu.Lock()
@@ -242,78 +180,8 @@ func (h *Host) drop(lease *Lease) error {
 	return errors.Join(errs...)
 }
 
-func (h *Host) wantsListenerLocked(l listener) bool {
-	return slices.ContainsFunc(h.leases, func(o *Lease) bool {
-		return slices.ContainsFunc(o.plan.Listen, l.addr.Equal) &&
-			slices.ContainsFunc(o.plan.transports(), func(t swarm.Transport) bool {
-				return t.Transport == l.transport.Transport
-			})
-	})
-}
-
 func (h *Host) wantsModuleLocked(m module) bool {
 	return slices.ContainsFunc(h.leases, func(o *Lease) bool {
 		return slices.ContainsFunc(o.plan.modules(), func(n module) bool { return n.value == m.value })
 	})
-}
-
-// bound lists the addresses of the open listeners.
-func (h *Host) bound() []ma.Multiaddr {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var list []ma.Multiaddr
-	for _, l := range h.listeners {
-		if a := l.Multiaddr(); !slices.ContainsFunc(list, a.Equal) {
-			list = append(list, a)
-		}
-	}
-	return list
-}
-
-// startModule starts a module that is a service. One that panics or does not
-// come back fails.
-func startModule(ctx context.Context, m module, n core.Node) error {
-	s, ok := m.value.(core.Service)
-	if !ok {
-		return nil
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("did not start within %v", startTimeout))
-	defer cancel()
-	ended := make(chan error, 1)
-	var starting sync.WaitGroup // not waited for: a start that hangs is given up
-	starting.Go(func() {
-		defer func() {
-			if r := recover(); r != nil {
-				ended <- fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-			}
-		}()
-		ended <- s.Start(ctx, n)
-	})
-	var err error
-	select {
-	case err = <-ended:
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	}
-	if err == nil {
-		return nil
-	}
-	return errors.Join(fmt.Errorf("%s: start: %w", m.name, err), closeModule(m))
-}
-
-// closeModule closes a module that is a service.
-func closeModule(m module) (err error) {
-	s, ok := m.value.(core.Service)
-	if !ok {
-		return nil
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%s: close: panic: %v", m.name, r)
-		}
-	}()
-	if err := s.Close(); err != nil {
-		return fmt.Errorf("%s: close: %w", m.name, err)
-	}
-	return nil
 }

@@ -80,12 +80,6 @@ func (p *Plan) transports() []swarm.Transport {
 	return list
 }
 
-// module is a running or soon running module and its name.
-type module struct {
-	name  string
-	value any
-}
-
 // modules lists all modules in the order of their start.
 func (p *Plan) modules() []module { return append(p.foundation(), p.services()...) }
 

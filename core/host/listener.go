@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package host
+
+import (
+	"fmt"
+	"slices"
+
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/internal/swarm"
+)
+
+// listener is a bound address of a plan.
+type listener struct {
+	*swarm.Listener
+	addr      ma.Multiaddr // as the plan has it
+	transport swarm.Transport
+}
+
+// bind opens the plan's listeners that are not open yet.
+func (h *Host) bind(plan *Plan) ([]listener, error) {
+	transports := plan.transports()
+	var opened []listener
+	for _, a := range plan.Listen {
+		t, ok := swarm.TransportFor(transports, a)
+		if !ok {
+			return nil, fmt.Errorf("listen %s: %w", a, core.ErrNoTransport)
+		}
+		h.mu.Lock()
+		old, same := h.listenerLocked(t, a)
+		h.mu.Unlock()
+		if same {
+			continue
+		}
+		bound, err := h.swarm.Listen(t, a, old)
+		if err != nil {
+			return nil, fmt.Errorf("listen %s: %w", a, err)
+		}
+		l := listener{bound, a, t}
+		opened = append(opened, l)
+		h.mu.Lock()
+		h.listeners = append(h.listeners, l)
+		h.mu.Unlock()
+	}
+	return opened, nil
+}
+
+// listenerLocked returns the open listener on a: same is true if it is of
+// transport t itself; otherwise old is one of an instance that t replaces.
+func (h *Host) listenerLocked(t swarm.Transport, a ma.Multiaddr) (old *swarm.Listener, same bool) {
+	for _, l := range h.listeners {
+		if !l.addr.Equal(a) {
+			continue
+		}
+		if l.transport.Transport == t.Transport {
+			return nil, true
+		}
+		if l.transport.Name == t.Name {
+			old = l.Listener
+		}
+	}
+	return old, false
+}
+
+func (h *Host) wantsListenerLocked(l listener) bool {
+	return slices.ContainsFunc(h.leases, func(o *Lease) bool {
+		return slices.ContainsFunc(o.plan.Listen, l.addr.Equal) &&
+			slices.ContainsFunc(o.plan.transports(), func(t swarm.Transport) bool {
+				return t.Transport == l.transport.Transport
+			})
+	})
+}
+
+// bound lists the addresses of the open listeners.
+func (h *Host) bound() []ma.Multiaddr {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var list []ma.Multiaddr
+	for _, l := range h.listeners {
+		if a := l.Multiaddr(); !slices.ContainsFunc(list, a.Equal) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
