@@ -5,8 +5,6 @@
 package eventbus
 
 import (
-	"fmt"
-	"log/slog"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -36,18 +34,11 @@ type Bus struct {
 }
 
 // New returns a bus without subscribers. Panics of subscribers are reported to
-// onPanic; without one they go to the default logger.
-func New(onPanic ...PanicFunc) *Bus {
-	b := &Bus{onPanic: logPanic}
-	if len(onPanic) > 0 && onPanic[0] != nil {
-		b.onPanic = onPanic[0]
-	}
+// onPanic.
+func New(onPanic PanicFunc) *Bus {
+	b := &Bus{onPanic: onPanic}
 	b.list.Store(new([]*subscriber))
 	return b
-}
-
-func logPanic(event, value any, stack []byte) {
-	slog.Error("subscriber panicked", "event", fmt.Sprintf("%T", event), "panic", value, "stack", string(stack))
 }
 
 // Emit implements [core.Events].

@@ -17,8 +17,13 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
+// newBus returns a bus whose subscribers must not panic.
+func newBus(t testing.TB) *Bus {
+	return New(func(event, value any, stack []byte) { t.Errorf("panic for %v: %v\n%s", event, value, stack) })
+}
+
 func TestOrder(t *testing.T) {
-	b := New()
+	b := newBus(t)
 	var got []string
 	for _, name := range []string{"a", "b", "c"} {
 		b.Subscribe(func(e any) { got = append(got, fmt.Sprint(name, e)) })
@@ -32,7 +37,7 @@ func TestOrder(t *testing.T) {
 }
 
 func TestTyped(t *testing.T) {
-	b := New()
+	b := newBus(t)
 	var got []string
 	stop := core.On(b, func(e core.LocalProtocolsChanged) { got = append(got, e.Protocols...) })
 	b.Emit(core.LocalAddrsChanged{})
@@ -46,7 +51,7 @@ func TestTyped(t *testing.T) {
 }
 
 func TestReentrant(t *testing.T) {
-	b := New()
+	b := newBus(t)
 	var got []int
 	b.Subscribe(func(e any) {
 		n := e.(int)
@@ -71,7 +76,7 @@ func TestReentrant(t *testing.T) {
 
 // A subscriber that an earlier one stops during the same event is not called.
 func TestStopBefore(t *testing.T) {
-	b := New()
+	b := newBus(t)
 	var stop func()
 	b.Subscribe(func(any) { stop() })
 	stop = b.Subscribe(func(any) { t.Error("called after stop") })
@@ -95,7 +100,7 @@ func TestPanic(t *testing.T) {
 // Goexit in a subscriber, as t.FailNow does it, must not leave a call that
 // stop would wait for.
 func TestGoexit(t *testing.T) {
-	b := New()
+	b := newBus(t)
 	stop := b.Subscribe(func(any) { runtime.Goexit() })
 	var wg sync.WaitGroup
 	wg.Go(func() { b.Emit(1) })
@@ -105,7 +110,7 @@ func TestGoexit(t *testing.T) {
 
 func TestStopWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := New()
+		b := newBus(t)
 		var done atomic.Bool
 		stop := b.Subscribe(func(any) {
 			time.Sleep(time.Second)
@@ -126,7 +131,7 @@ func TestStopWaits(t *testing.T) {
 // Two subscribers that stop each other at the same time do not deadlock.
 func TestStopEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := New()
+		b := newBus(t)
 		var stops [2]func()
 		for i := range stops {
 			stops[i] = b.Subscribe(func(e any) {
@@ -144,7 +149,7 @@ func TestStopEachOther(t *testing.T) {
 }
 
 func TestRace(t *testing.T) {
-	b := New()
+	b := newBus(t)
 	var kept, events atomic.Int64
 	b.Subscribe(func(any) { kept.Add(1) })
 	var wg sync.WaitGroup
@@ -181,7 +186,7 @@ func TestRace(t *testing.T) {
 }
 
 func TestEmitAllocatesNothing(t *testing.T) {
-	b := New()
+	b := newBus(t)
 	for range 8 {
 		b.Subscribe(func(any) {})
 	}
@@ -192,7 +197,7 @@ func TestEmitAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkEmit(b *testing.B) {
-	bus := New()
+	bus := newBus(b)
 	for range 8 {
 		bus.Subscribe(func(any) {})
 	}

@@ -263,7 +263,7 @@ func newSwarm(t testing.TB, w *world, seed uint64, change ...func(*Settings)) *S
 	}
 	settings := Settings{
 		Identity: self,
-		Events:   eventbus.New(),
+		Events:   eventbus.New(func(event, value any, stack []byte) { t.Errorf("panic for %T: %v\n%s", event, value, stack) }),
 		Book:     peerstore.New(peerstore.Config{}, time.Now),
 		Limits:   limits.New(budget(t, limits.Config{}), time.Now),
 		Gater:    g,
