@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/xnode-p2p/xnode/core"
 )
@@ -16,18 +15,11 @@ const (
 	// maxCredit is what a side may be allowed to send at most: window updates
 	// that add up to more are a breach of the protocol.
 	maxCredit = 1<<32 - 1
-	// maxAbuse is how many resets, and how many pointless frames, a remote
-	// may send in abusePeriod.
-	maxAbuse    = 1000
-	abusePeriod = 10 * time.Second
 	// Data arrives in the library's buffer frame by frame, and small frames
 	// cost far more than they carry. Of frames with less than smallFrame
 	// bytes, 2*smallBlock may lie unread on one stream.
 	smallFrame = 64
 	smallBlock = 2048
-	// maxLingering is how many streams are remembered that ended here and for
-	// which the remote may still send.
-	maxLingering = 256
 )
 
 // errStreamEnded is returned for growth of a window that nobody reads from.
@@ -41,31 +33,14 @@ type ledger struct {
 	maxWindow uint32 // what a window may grow to
 	memory    core.Memory
 
-	mu      sync.Mutex
-	closed  bool
-	streams map[uint32]*stream // bounded by the library's limits, callers, and maxLingering
-	theirs  idWindow           // the IDs the remote has used
-	ours    uint32             // the highest ID used here
-	resets  meter
-	abuses  meter
-	// lingering is a ring of the IDs of lingering streams, oldest at next.
-	lingering []uint32 // at most maxLingering
-	next      int
-}
-
-// meter counts what may happen maxAbuse times in a period.
-type meter struct {
-	since time.Time
-	count int
-}
-
-// exceeded counts one more. Periods follow on one another.
-func (m *meter) exceeded() bool {
-	if now := time.Now(); now.Sub(m.since) > abusePeriod {
-		m.since, m.count = now, 0
-	}
-	m.count++
-	return m.count > maxAbuse
+	mu        sync.Mutex
+	closed    bool
+	streams   map[uint32]*stream // bounded by the library's limits, callers, and maxLingering
+	theirs    idWindow           // the IDs the remote has used
+	ours      uint32             // the highest ID used here
+	resets    meter
+	abuses    meter
+	lingering ring // the IDs of streams that linger
 }
 
 // received judges a frame of the remote, and changes its header where the
@@ -134,11 +109,6 @@ func (l *ledger) receivedLocked(h *header) (refused bool, err error) {
 	}
 	return refused, l.advance(h, st, theirs)
 }
-
-var (
-	errTooManyResets    = fmt.Errorf("more than %d resets in %v", maxAbuse, abusePeriod)
-	errTooManyPointless = fmt.Errorf("more than %d frames without a point in %v", maxAbuse, abusePeriod)
-)
 
 // isTheirs reports whether streams with this ID are opened by the remote.
 func (l *ledger) isTheirs(id uint32) bool { return (id%2 == 1) != l.initiator }
@@ -300,16 +270,11 @@ func (l *ledger) linger(st *stream) {
 	tomb.reset, tomb.sentFIN, tomb.readDone = st.reset, true, true
 	tomb.handed, tomb.lingers = true, true
 	l.streams[st.id] = tomb
-	if len(l.lingering) < maxLingering {
-		l.lingering = append(l.lingering, st.id)
-		return
+	if oldest, full := l.lingering.push(st.id); full {
+		if old := l.streams[oldest]; old != nil && old.lingers {
+			delete(l.streams, oldest)
+		}
 	}
-	oldest := l.lingering[l.next]
-	if old := l.streams[oldest]; old != nil && old.lingers {
-		delete(l.streams, oldest)
-	}
-	l.lingering[l.next] = st.id
-	l.next = (l.next + 1) % maxLingering
 }
 
 // accept returns the record of a stream that the remote opened and the library
