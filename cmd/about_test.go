@@ -58,10 +58,24 @@ func TestAbout(t *testing.T) {
 			t.Errorf("%s: %+v", args, out)
 		}
 	}
-	for _, args := range []string{"rnu", "run now", "trace", "ping", "peers --nope"} {
+	for args, want := range map[string]string{
+		"rnu":             `unknown command "rnu" for "xnode"; did you mean run?`,
+		"nothing":         `unknown command "nothing" for "xnode"; 'xnode --help' lists the commands`,
+		"key sow":         `unknown command "sow" for "xnode key"; did you mean show?`,
+		"help rnu":        `unknown command "rnu" for "xnode"; did you mean run?`,
+		"completion tcsh": `unknown command "tcsh" for "xnode completion"; did you mean bash or fish or zsh?`,
+		"run now":         `1 arguments for "xnode run"; usage: xnode run [flags]`,
+		"ping":            `0 arguments for "xnode ping"; usage: xnode ping PEER [flags]`,
+		"peers --nope":    `unknown flag: --nope; 'xnode peers --help' lists the flags`,
+	} {
 		out := n.xnode("", strings.Fields(args)...)
-		if args != "trace" && (out.code != 1 || !strings.HasPrefix(out.stderr, "error: ")) {
+		if out.code != 1 || out.stdout != "" || out.stderr != "error: "+want+"\n" {
 			t.Errorf("%s: %+v", args, out)
+		}
+	}
+	for _, args := range []string{"trace", "key", "completion", "help key show"} {
+		if out := n.must(strings.Fields(args)...); !strings.Contains(out, "Usage:\n") {
+			t.Errorf("%s: %q", args, out)
 		}
 	}
 }
@@ -81,6 +95,17 @@ func TestManpages(t *testing.T) {
 	for _, want := range []string{".TH XNODE\\-TRACE\\-DIAL 8 ", ".SH NAME\nxnode\\-trace\\-dial \\- Dials a peer", ".SH OPTIONS\n", "\\-\\-timeout", ".SH SEE ALSO\nxnode\\-trace(8)"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	// Whoever can print JSON says which.
+	for _, page := range pages {
+		text, err := os.ReadFile(filepath.Join(dir, page.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "\n\\-\\-json\n") != strings.Contains(string(text), "JSON: ") &&
+			!strings.Contains(string(text), "JSON, of the commands below too: ") {
+			t.Errorf("%s does not say what --json prints:\n%s", page.Name(), text)
 		}
 	}
 }

@@ -20,12 +20,14 @@ func (c *cli) addrsCommand() *cobra.Command {
 	cmd := c.reads(c.asks(&cobra.Command{
 		Use:   "addrs",
 		Short: "Lists the addresses that the running node knows, or has",
-		Long:  "addrs lists the peers whose addresses the running node knows.\n\nJSON, here and of the commands below: " + fields,
+		Long:  "addrs lists the peers whose addresses the running node knows.\n\nJSON, of the commands below too: " + fields,
 		Args:  cobra.NoArgs, RunE: show("known"),
 	}))
 	cmd.AddCommand(
-		c.reads(c.asks(&cobra.Command{Use: "local", Short: "Lists the addresses the node tells its peers, each ready to be dialled", Args: cobra.NoArgs, RunE: show("local")})),
-		c.reads(c.asks(&cobra.Command{Use: "listen", Short: "Lists the addresses the node listens on", Args: cobra.NoArgs, RunE: show("listen")})),
+		c.reads(c.asks(&cobra.Command{Use: "local", Short: "Lists the addresses the node tells its peers, each ready to be dialled",
+			Long: "local lists the addresses the node tells its peers, each ready to be dialled.\n\nJSON: " + fields, Args: cobra.NoArgs, RunE: show("local")})),
+		c.reads(c.asks(&cobra.Command{Use: "listen", Short: "Lists the addresses the node listens on",
+			Long: "listen lists the addresses the node listens on.\n\nJSON: " + fields, Args: cobra.NoArgs, RunE: show("listen")})),
 	)
 	return cmd
 }
@@ -62,7 +64,14 @@ func (c *cli) limitsCommand() *cobra.Command {
 	return c.reads(c.asks(&cobra.Command{
 		Use:   "limits",
 		Short: "Shows what the running node has in use of its limits",
-		Args:  cobra.NoArgs,
+		Long: `limits shows what the running node has in use of its limits: connections, those
+in their handshake included, and streams by who opened them; memory in bytes;
+and with how many peers, subnets and protocols.
+
+JSON: {"inbound_connections", "outbound_connections", "handshakes",
+"inbound_streams", "outbound_streams", "memory", "peers", "subnets",
+"protocols"}`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var stat map[string]int64
 			if err := c.fetch(cmd.Context(), "asking the node", "/xnode/limits", &stat); err != nil {

@@ -70,8 +70,17 @@ func (c *cli) environCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "environ",
 		Short: "Prints the folders in use and the environment variables",
-		Long:  "environ prints where xnode keeps its files, and the environment variables. Values of variables that seem to be secret are not shown.",
-		Args:  cobra.NoArgs,
+		Long: `environ prints where xnode keeps its files, and the environment variables.
+Values of variables that seem to be secret are not shown.
+
+These variables change what xnode does:
+
+  XNODE_DATA   the data folder; without it, xnode in $XDG_DATA_HOME or ~/.local/share
+  XNODE_ADMIN  the admin endpoint; without it, admin.sock in the data folder
+
+JSON: {"version", "os", "arch", "cpus", "data", "saved_configuration", "admin",
+"variables": {NAME: VALUE}}`,
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			dir, err := dataDir()
 			if err != nil {

@@ -27,6 +27,9 @@ func (c *cli) keyCommand() *cobra.Command {
 	return cmd
 }
 
+// keyFields are what the commands print as JSON.
+const keyFields = `JSON: {"file", "peer", "cid", "key_type", "public_key"}`
+
 func (c *cli) keyGenCommand() *cobra.Command {
 	var kind, path string
 	cmd := &cobra.Command{
@@ -35,7 +38,9 @@ func (c *cli) keyGenCommand() *cobra.Command {
 		Long: `gen makes a private key and prints the peer ID. The file, identity.key in the
 data folder if -o names none, is readable by its user alone. One that exists is
 never overwritten. With "-o -" the key itself is printed, in base64, as the
-identity module env takes it.`,
+identity module env takes it.
+
+` + keyFields,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return c.keyGen(kind, path) },
 	}
@@ -74,14 +79,18 @@ func (c *cli) keyShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show [FILE]",
 		Short: "Prints the peer ID and the type of the key in a file, never the key",
-		Args:  cobra.MaximumNArgs(1),
+		Long: `show prints the peer ID and the type of the key in a file, identity.key in the
+data folder if none is named. It never prints the key.
+
+` + keyFields,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			path, err := keyPath(append(args, "")[0])
 			if err != nil {
 				return err
 			}
 			if _, err := os.Lstat(path); err != nil {
-				return fmt.Errorf("%w: 'xnode key gen' makes a key", err)
+				return fmt.Errorf("%w; 'xnode key gen' makes a key", err)
 			}
 			key, err := keyFromFile(map[string]string{"path": path})
 			if err != nil {

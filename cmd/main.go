@@ -78,6 +78,12 @@ func (c *cli) root() *cobra.Command {
 	group("about", c.modulesCommand(), c.versionCommand(), c.buildInfoCommand(), c.environCommand(), c.manpageCommand())
 	root.SetCompletionCommandGroupID("about")
 	root.SetHelpCommandGroupID("about")
+	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; '%s --help' lists the flags", err, cmd.CommandPath())
+	})
+	explain(root)
 	return root
 }
 

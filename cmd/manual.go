@@ -72,7 +72,11 @@ func page(cmd *cobra.Command) string {
 			if f.Shorthand != "" {
 				flag = "-" + f.Shorthand + ", " + flag
 			}
-			fmt.Fprintf(&b, ".TP\n%s\n%s\n", roff(flag), roff(f.Usage))
+			usage := f.Usage
+			if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "[]" {
+				usage += " (default " + f.DefValue + ")"
+			}
+			fmt.Fprintf(&b, ".TP\n%s\n%s\n", roff(flag), roff(usage))
 		})
 	}
 	var also []string

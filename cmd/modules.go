@@ -33,7 +33,11 @@ func (c *cli) modulesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list-modules",
 		Short: "Lists the modules in this binary",
-		Args:  cobra.NoArgs,
+		Long: `list-modules lists the modules in this binary by their IDs. The one with the ID
+xnode.KIND.NAME is what a configuration calls NAME in the section of its kind.
+
+JSON: [{"id", "package", "version", "standard"}]`,
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			list := listModules()
 			if c.json {

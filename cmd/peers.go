@@ -78,8 +78,11 @@ func (c *cli) connectCommand() *cobra.Command {
 	return c.asks(&cobra.Command{
 		Use:   "connect PEER…",
 		Short: "Has the running node connect to peers",
-		Long:  "connect has the running node connect to peers: peer IDs, addresses that end in /p2p/ID, or domains with dnsaddr records; - reads them from standard input, one in each line.",
-		Args:  cobra.MinimumNArgs(1),
+		Long: `connect has the running node connect to peers.
+
+A PEER is a peer ID, an address that ends in /p2p/ID, or a domain with dnsaddr
+records; - alone reads them from standard input, one in each line.`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.change(cmd.Context(), "connect", args)
 		},
@@ -90,7 +93,11 @@ func (c *cli) disconnectCommand() *cobra.Command {
 	return c.asks(&cobra.Command{
 		Use:   "disconnect PEER…",
 		Short: "Has the running node close its connections to peers",
-		Args:  cobra.MinimumNArgs(1),
+		Long: `disconnect has the running node close its connections to peers.
+
+A PEER is a peer ID, an address that ends in /p2p/ID, or a domain with dnsaddr
+records; - alone reads them from standard input, one in each line.`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.change(cmd.Context(), "disconnect", args)
 		},

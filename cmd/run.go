@@ -47,9 +47,12 @@ func (c *cli) runCommand() *cobra.Command {
 		Long: `run starts a node and prints its peer ID and the addresses at which it can be
 dialled, one in each line. Logs go to standard error.
 
-SIGINT and SIGTERM stop it, a second one at once. SIGUSR1 loads the
-configuration file again. The exit code is 1 if it did not start: do not
-restart it then before the configuration is mended.`,
+SIGINT and SIGTERM stop it, a second one and SIGQUIT at once. SIGUSR1 loads the
+configuration file again, SIGHUP is ignored.
+
+The exit code is 0 if it was told to stop, 1 if it did not start: do not restart
+it then before the configuration is mended. It is 2 if it was made to quit at
+once, 3 if it could not quit cleanly.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context(), f) },
 	}

@@ -26,7 +26,12 @@ func (c *cli) validateCommand() *cobra.Command {
 		Long: `validate checks a configuration and prepares its modules as 'xnode run' does,
 but starts nothing and opens no socket. It prints one mistake in each line:
 
-  FILE:LINE:COLUMN: POINTER: PROBLEM; REMEDY`,
+  FILE:LINE:COLUMN: POINTER: PROBLEM; REMEDY
+
+The exit code is 0 if there is none.
+
+JSON: {"file", "valid", "mistakes": [{"pointer", "line", "column", "problem",
+"remedy"}]}`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {

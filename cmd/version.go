@@ -15,6 +15,7 @@ func (c *cli) versionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Prints the version",
+		Long:  "version prints the version.\n\nJSON: {\"version\", \"revision\", \"go\"}",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if c.json {
@@ -72,7 +73,11 @@ func (c *cli) buildInfoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build-info",
 		Short: "Prints the Go modules in this binary and how it was built",
-		Args:  cobra.NoArgs,
+		Long: `build-info prints the Go modules in this binary and how it was built.
+
+JSON: {"go", "path", "main": {"path", "version"}, "dependencies": [{"path",
+"version", "sum", "replace"}], "settings": {NAME: VALUE}}`,
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			build, ok := debug.ReadBuildInfo()
 			if !ok {
