@@ -305,7 +305,8 @@ func TestEvil_D6_Churn(t *testing.T) {
 	w := newWorld()
 	b := newSwarm(t, w, 99)
 	// Whoever reconnects at once may have connections that are not quite over.
-	b.Limits.Update(budget(t, limits.Config{Connections: 5000, ConnectionsPerPeer: 1000}))
+	wide := budget(t, limits.Config{Connections: 5000, ConnectionsPerPeer: 1000})
+	b.Limits.Update(wide)
 	info := listen(t, b, "/memory/1")
 	var mu sync.Mutex
 	var log []any
@@ -321,6 +322,7 @@ func TestEvil_D6_Churn(t *testing.T) {
 	guests := make([]*Swarm, peers)
 	for i := range guests {
 		guests[i] = newSwarm(t, w, uint64(i+1))
+		guests[i].Limits.Update(wide)
 	}
 	churn := func() {
 		var wg sync.WaitGroup
@@ -331,6 +333,7 @@ func TestEvil_D6_Churn(t *testing.T) {
 					c, err := g.Connect(t.Context(), info)
 					if err != nil {
 						t.Error(err)
+						over.Add(n - rounds)
 						return
 					}
 					if n%2 == 0 {
