@@ -38,7 +38,14 @@ type noNodeError struct{ address string }
 
 // Error implements error.
 func (e *noNodeError) Error() string {
-	return fmt.Sprintf("no node is running at %s; start one with 'xnode run' or 'xnode start', or say where it is with --admin or XNODE_ADMIN", e.address)
+	return fmt.Sprintf("no node is running at %s; start one with 'xnode run' or 'xnode start', or say where it is with --admin or XNODE_ADMIN", place(e.address))
+}
+
+// place is an admin address without the mode of its socket, which is of no
+// interest to those who look for a node.
+func place(address string) string {
+	at, _, _ := strings.Cut(address, "|")
+	return at
 }
 
 // client returns a client for the admin endpoint that flags and environment name.
@@ -117,7 +124,7 @@ func (c *client) try(ctx context.Context, method, path string, body []byte, head
 		return nil, &noNodeError{c.address}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("admin endpoint %s: %w", c.address, errors.Unwrap(err))
+		return nil, fmt.Errorf("admin endpoint %s: %w", place(c.address), errors.Unwrap(err))
 	}
 	if answer.StatusCode == http.StatusOK {
 		return answer, nil

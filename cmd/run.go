@@ -198,7 +198,7 @@ func (c *cli) endpoint(ctx context.Context, text []byte) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	if other.answers(ctx) {
-		return "", fmt.Errorf("a node is running at %s already; stop it with 'xnode stop', or set XNODE_DATA to another folder for a second one", actual)
+		return "", fmt.Errorf("a node is running at %s already; stop it with 'xnode stop', or set XNODE_DATA to another folder for a second one", place(actual))
 	}
 	return address, nil
 }

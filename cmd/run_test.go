@@ -128,7 +128,7 @@ func TestNoNode(t *testing.T) {
 	n := newNode(t)
 	id := "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
 	for _, args := range [][]string{{"id"}, {"peers"}, {"addrs"}, {"stop"}, {"reload"}, {"ping", id}, {"connect", id}, {"limits"}, {"trace", "dial", id}} {
-		if out := n.xnode("", args...); out.code != 1 || !strings.Contains(out.stderr, "no node is running at unix/"+n.data()) {
+		if out := n.xnode("", args...); out.code != 1 || !strings.Contains(out.stderr, "no node is running at unix/"+n.data()+"/admin.sock;") {
 			t.Errorf("%v: %+v", args, out)
 		}
 	}

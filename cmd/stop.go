@@ -52,7 +52,7 @@ func (c *cli) stop(ctx context.Context) error {
 		select {
 		case <-ticks.C:
 		case <-ctx.Done():
-			return fmt.Errorf("the node at %s was told to stop, but runs still after %v", client.address, c.timeout)
+			return fmt.Errorf("the node at %s was told to stop, but runs still after %v", place(client.address), c.timeout)
 		}
 	}
 	return nil

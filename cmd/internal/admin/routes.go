@@ -153,7 +153,7 @@ func serveConnect(ctx context.Context, w http.ResponseWriter, c call) error {
 func serveDisconnect(_ context.Context, w http.ResponseWriter, c call) error {
 	n := len(c.host.ConnsTo(c.peer.ID))
 	if n == 0 {
-		return fail(http.StatusNotFound, fmt.Errorf("%s: %w", c.peer.ID, core.ErrNotConnected))
+		return fail(http.StatusNotFound, core.ErrNotConnected)
 	}
 	if err := c.host.Disconnect(c.peer.ID); err != nil {
 		return fail(http.StatusInternalServerError, err)
