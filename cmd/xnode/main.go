@@ -8,6 +8,19 @@
 //	go mod init mynode
 //	go mod tidy
 //	go build
+//
+// To build with a checkout of xnode instead of a published version, say where
+// it is before go mod tidy:
+//
+//	go mod edit -replace github.com/xnode-p2p/xnode=../xnode
+//
+// The modules of xnode are the folders modules/KIND/NAME. The least that runs
+// without a configuration of its own is
+//
+//	_ "github.com/xnode-p2p/xnode/modules/identity/file"
+//	_ "github.com/xnode-p2p/xnode/modules/muxer/yamux"
+//	_ "github.com/xnode-p2p/xnode/modules/security/noise"
+//	_ "github.com/xnode-p2p/xnode/modules/transport/tcp"
 package main
 
 import (
