@@ -41,8 +41,11 @@ func version() string {
 		return info.Main.Version
 	}
 	for _, dep := range info.Deps {
-		if dep.Path == modulePath {
+		if dep.Path == modulePath && dep.Replace == nil {
 			return dep.Version
+		}
+		if dep.Path == modulePath && dep.Replace.Version != "" {
+			return dep.Replace.Version
 		}
 	}
 	return "dev"
