@@ -31,24 +31,23 @@ func (i *identity) PublicKey() peer.PublicKey { return i.key.Public() }
 // Sign implements [core.Identity].
 func (i *identity) Sign(data []byte) ([]byte, error) { return i.key.Sign(data) }
 
-// version is the version of this module in the running binary.
+// version is the version of this module in the running binary; "dev" if it was
+// built from a checkout.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "dev"
 	}
-	if info.Main.Path == modulePath && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version
-	}
-	for _, dep := range info.Deps {
-		if dep.Path == modulePath && dep.Replace == nil {
-			return dep.Version
+	for _, m := range append(info.Deps, &info.Main) {
+		if m.Path != modulePath {
+			continue
 		}
-		if dep.Path == modulePath && dep.Replace.Version != "" {
-			return dep.Replace.Version
+		if m.Replace != nil {
+			m = m.Replace
+		}
+		if m.Version != "" && m.Version != "(devel)" {
+			return m.Version
 		}
 	}
 	return "dev"
 }
-
-var _ core.Identity = (*identity)(nil)
