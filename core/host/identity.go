@@ -51,3 +51,5 @@ func version() string {
 	}
 	return "dev"
 }
+
+var _ core.Identity = (*identity)(nil)
