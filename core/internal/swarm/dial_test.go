@@ -20,6 +20,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/coretest"
 	"github.com/xnode-p2p/xnode/core/internal/gater"
 	"github.com/xnode-p2p/xnode/core/internal/limits"
+	"github.com/xnode-p2p/xnode/core/internal/resolve"
 	"github.com/xnode-p2p/xnode/core/memnet"
 	"github.com/xnode-p2p/xnode/core/peer"
 )
@@ -220,6 +221,47 @@ func TestDialRecords(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// inside is a DNS whose names lead into networks that are not the Internet.
+type inside map[string]string
+
+func (d inside) LookupIPAddr(_ context.Context, host string) ([]net.IPAddr, error) {
+	return []net.IPAddr{{IP: net.ParseIP(d[host])}}, nil
+}
+
+func (d inside) LookupTXT(_ context.Context, name string) ([]string, error) {
+	return []string{"dnsaddr=" + d[name]}, nil
+}
+
+// A name that a peer has told does not lead into a local network, if it looks
+// as if it led to the Internet; one that the caller names may.
+func TestEvil_D2_NamesThatLeadInwards(t *testing.T) {
+	dns := inside{
+		"me.evil.example": "127.0.0.1", "router.evil.example": "192.168.1.1", "cloud.evil.example": "169.254.169.254",
+		"six.evil.example": "::1", "nat64.evil.example": "64:ff9b::a00:1", "printer.local": "192.168.1.9",
+		"fine.example": "1.1.1.1", "printer": "192.168.1.9",
+		"_dnsaddr.evil.example": "/ip4/10.0.0.1/tcp/1", "_dnsaddr.deep.evil.example": "/dns4/printer/tcp/1",
+	}
+	for name, dialled := range map[string]bool{
+		"/dns4/me.evil.example/tcp/1": false, "/dns4/router.evil.example/tcp/1": false,
+		"/dns4/cloud.evil.example/tcp/1": false, "/dns6/six.evil.example/tcp/1": false,
+		"/dns/nat64.evil.example/tcp/1": false, "/dnsaddr/evil.example": false, "/dnsaddr/deep.evil.example": false,
+		"/dns4/fine.example/tcp/1": true, "/dns4/printer.local/tcp/1": true, "/ip4/192.168.1.9/tcp/1": true,
+	} {
+		w := newWorld()
+		s := newSwarm(t, w, 1, func(s *Settings) { s.Resolver = resolve.New(dns) })
+		s.Book.AddPeerAddrs(target.ID(), core.TempTTL, addrs(name)...)
+		_, err := s.Connect(t.Context(), peer.AddrInfo{ID: target.ID()})
+		if got := w.dialled() > 0; got != dialled || err == nil || !dialled && !errors.Is(err, errInwards) {
+			t.Errorf("%s: dialled %v: %v", name, got, err)
+		}
+		before := w.dialled()
+		s.Connect(t.Context(), peer.AddrInfo{ID: target.ID(), Addrs: addrs(name)})
+		if w.dialled() == before {
+			t.Errorf("%s: not dialled although it was asked for", name)
+		}
 	}
 }
 

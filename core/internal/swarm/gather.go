@@ -26,11 +26,13 @@ type candidates struct {
 	peer   peer.ID
 	record *core.DialRecord
 	// source tells for each address, as bytes, where it is from. It is
-	// bounded by maxDialAddrs and the limits of the resolver, as is asked.
+	// bounded by maxDialAddrs and the limits of the resolver, as are the other two.
 	source map[string]string
 	// asked has the addresses that the caller named, and what they resolved to.
 	asked map[string]bool
-	addrs []ma.Multiaddr
+	// outside has what names resolved to that are not those of a local network.
+	outside map[string]bool
+	addrs   []ma.Multiaddr
 }
 
 // collect takes the addresses of a list that could be the peer's.
@@ -66,10 +68,21 @@ func (c *candidates) resolved(n core.DialResolution) {
 		key := keyOf(a)
 		if c.source[key] == "" {
 			c.source[key] = n.Addr.String()
+			c.outside[key] = c.outside[keyOf(n.Addr)] || !isLocal(n.Addr)
 		}
 		c.asked[key] = c.asked[key] || c.asked[keyOf(n.Addr)]
 	}
 }
+
+// inwards tells whether an address is one of this machine or a local network that
+// the caller did not ask for, and that was hidden behind a name on the Internet:
+// peers do not choose what is dialled there.
+func (c *candidates) inwards(a ma.Multiaddr, key string) bool {
+	return c.outside[key] && !c.asked[key] && isLocal(a)
+}
+
+// isLocal tells whether an address or a name is of this machine or a local network.
+func isLocal(a ma.Multiaddr) bool { return peer.IsPrivate(a) || peer.IsLoopback(a) }
 
 // keyOf is an address without a peer ID, as bytes.
 func keyOf(a ma.Multiaddr) string {
@@ -85,7 +98,7 @@ func (c *candidates) skip(a ma.Multiaddr, source string, why error) {
 // gather collects the addresses of a dial, resolves names, notes those that
 // will not be tried in r, and returns the rest in the order of their ranks.
 func (s *Swarm) gather(ctx context.Context, d *dial, r *core.DialRecord) *race {
-	c := &candidates{peer: d.key.peer, record: r, source: map[string]string{}, asked: map[string]bool{}}
+	c := &candidates{peer: d.key.peer, record: r, source: map[string]string{}, asked: map[string]bool{}, outside: map[string]bool{}}
 	c.collect(given, d.given)
 	c.collect("peerstore", s.Book.PeerAddrs(c.peer))
 	resolved := s.Resolver.Resolve(ctx, c.addrs, c.peer, c.resolved)
@@ -103,7 +116,11 @@ func (s *Swarm) gather(ctx context.Context, d *dial, r *core.DialRecord) *race {
 			continue
 		}
 		seen[key] = true
-		if err := s.refuseAddr(d, a, c.asked[key], own); err != nil {
+		err := s.refuseAddr(d, a, c.asked[key], own)
+		if err == nil && c.inwards(a, key) {
+			err = errInwards
+		}
+		if err != nil {
 			c.skip(a, c.source[key], err)
 			continue
 		}
@@ -122,6 +139,7 @@ func (s *Swarm) gather(ctx context.Context, d *dial, r *core.DialRecord) *race {
 var (
 	errUnspecified = errors.New("an unspecified address cannot be dialled")
 	errMany        = errors.New("a multicast or broadcast address cannot be dialled")
+	errInwards     = errors.New("a public name leads into a local network; name the address itself to dial it")
 	errRelayed     = errors.New("relayed, and a direct connection is wanted")
 )
 
