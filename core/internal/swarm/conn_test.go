@@ -19,6 +19,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/coretest"
 	"github.com/xnode-p2p/xnode/core/internal/gater"
 	"github.com/xnode-p2p/xnode/core/internal/limits"
+	"github.com/xnode-p2p/xnode/core/memnet"
 	"github.com/xnode-p2p/xnode/core/peer"
 )
 
@@ -197,6 +198,36 @@ func TestRegate(t *testing.T) {
 			t.Errorf("%d connections, %d to the one denied", n, len(b.ConnsTo(second)))
 		}
 		<-conns[1].Done()
+	})
+}
+
+// Rules that come while a connection is made bind it: it is not in the table yet
+// when the table is looked through.
+func TestRulesThatComeDuringAHandshake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rawTransport{Network: memnet.New(memnet.Options{Delay: time.Second})}
+		a, b := rawSwarm(t, r, 1), rawSwarm(t, r, 2)
+		info := listen(t, b, "/memory/1")
+		for name, bound := range map[string]*Swarm{"inbound": b, "outbound": a} {
+			var wg sync.WaitGroup
+			wg.Go(func() { a.Connect(t.Context(), info) })
+			time.Sleep(3 * time.Second) // connected, and shaking hands
+			if stat := bound.Limits.Stat(); stat.Inbound+stat.Outbound != 1 || stat.Peers != 0 {
+				t.Fatalf("%s: %+v, want one connection of nobody yet", name, stat)
+			}
+			if err := bound.Gater.Update(gater.Config{Allow: []string{"private"}}); err != nil {
+				t.Fatal(err)
+			}
+			bound.Regate()
+			wg.Wait()
+			time.Sleep(time.Minute)
+			if n := len(bound.Conns()); n != 0 {
+				t.Errorf("%s: %d connections that the rules refuse", name, n)
+			}
+			if err := bound.Gater.Update(gater.Config{}); err != nil {
+				t.Fatal(err)
+			}
+		}
 	})
 }
 

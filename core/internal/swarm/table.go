@@ -29,9 +29,10 @@ func (s *Swarm) add(muxed core.MuxedConn, scope *limits.Conn, stat core.ConnStat
 	c := &Conn{muxed: muxed, swarm: s, scope: scope, stat: stat}
 
 	s.mu.Lock()
-	if s.closed {
+	err := s.refusesLocked(c)
+	if err != nil {
 		s.mu.Unlock()
-		return nil, net.ErrClosed
+		return nil, err
 	}
 	s.conns[p] = append(s.conns[p], c)
 	s.count++
@@ -48,6 +49,23 @@ func (s *Swarm) add(muxed core.MuxedConn, scope *limits.Conn, stat core.ConnStat
 	s.emit()
 	s.trim()
 	return c, nil
+}
+
+// refusesLocked says why a connection cannot be in the table any more. The rules
+// may have changed since it began; from here on [Swarm.Regate] finds it.
+func (s *Swarm) refusesLocked(c *Conn) error {
+	if s.closed {
+		return net.ErrClosed
+	}
+	return s.gated(c)
+}
+
+// gated says why the rules refuse a connection, or nil.
+func (s *Swarm) gated(c *Conn) error {
+	if err := s.Gater.Peer(c.RemotePeer()); err != nil {
+		return err
+	}
+	return s.Gater.Addr(c.RemoteMultiaddr())
 }
 
 // remove takes a connection that has ended out of the table.
@@ -177,7 +195,7 @@ func (s *Swarm) Regate() {
 	}
 	for p, conns := range s.conns {
 		for _, c := range conns {
-			if err := errors.Join(s.Gater.Peer(p), s.Gater.Addr(c.RemoteMultiaddr())); err != nil {
+			if err := s.gated(c); err != nil {
 				s.Log.Debug("connection closed", "peer", p, "remote", c.RemoteMultiaddr(), "reason", err)
 				s.running.Go(func() { c.CloseWithCode(core.ConnGated) })
 			}
