@@ -18,9 +18,12 @@ import (
 // serves it; when that is removed, the one before it does again.
 type handlers struct {
 	table   atomic.Pointer[handlerTable]
-	mu      sync.Mutex // held while the table is replaced and told of
 	changed func(protocols []string)
 	log     *slog.Logger
+
+	mu      sync.Mutex // held while the table is replaced
+	told    []string   // the protocols that changed was called with last
+	telling bool       // somebody calls changed, until told is what the table has
 }
 
 // handlerTable is never changed, only replaced.
@@ -99,6 +102,7 @@ func (s *Swarm) Handle(protocol string, f core.StreamHandler, opts ...core.Handl
 }
 
 // update replaces the table and tells of it if the served protocols changed.
+// Who is told may change them again; everybody is told of that afterwards.
 func (h *handlers) update(change func(*handlerTable)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -106,9 +110,17 @@ func (h *handlers) update(change func(*handlerTable)) {
 	next := &handlerTable{exact: maps.Clone(old.exact), matching: old.matching}
 	change(next)
 	h.table.Store(next)
-	if now := next.protocols(); !slices.Equal(old.protocols(), now) {
-		h.changed(now)
+	if h.telling {
+		return // whoever is, tells of this table next
 	}
+	h.telling = true
+	for now := next.protocols(); !slices.Equal(h.told, now); now = h.table.Load().protocols() {
+		h.told = now
+		h.mu.Unlock()
+		h.changed(slices.Clone(now))
+		h.mu.Lock()
+	}
+	h.telling = false
 }
 
 func (t *handlerTable) protocols() []string { return slices.Sorted(maps.Keys(t.exact)) }
@@ -143,9 +155,11 @@ func (r *registration) close() {
 	r.removed = true
 	serving := slices.Collect(maps.Keys(r.streams))
 	r.mu.Unlock()
-	for _, st := range serving {
-		st.Reset(core.StreamShutdown)
+	var resetting sync.WaitGroup
+	for _, st := range serving { // at once: telling a peer that hardly reads takes time
+		resetting.Go(func() { st.Reset(core.StreamShutdown) })
 	}
+	resetting.Wait()
 	r.mu.Lock()
 	for len(r.streams) > 0 {
 		r.idle.Wait()

@@ -135,6 +135,57 @@ func TestHandlerRemoval(t *testing.T) {
 	})
 }
 
+// slow is a stream whose reset has to wait for a remote that hardly reads.
+type slow struct{ core.MuxedStream }
+
+func (slow) Reset(core.StreamCode) error {
+	time.Sleep(10 * time.Second)
+	return nil
+}
+
+// Peers that hardly read hold up the removal of a handler once, not one after
+// the other.
+func TestHandlerRemovalWithSlowPeers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSwarm(t, newWorld(), 1)
+		remove := s.Handle("/p", echo)
+		r := s.handlers.find("/p")
+		for range 100 {
+			st := &Stream{muxed: slow{}, conn: new(Conn), direction: core.Inbound}
+			r.enter(st)
+			defer time.AfterFunc(time.Second, func() { r.leave(st) }).Stop()
+		}
+		begin := time.Now()
+		remove()
+		if d := time.Since(begin); d != 10*time.Second {
+			t.Errorf("removed after %v", d)
+		}
+	})
+}
+
+// Who is told that the protocols have changed may change them again.
+func TestHandleFromASubscriber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSwarm(t, newWorld(), 1)
+		var told [][]string
+		defer core.On(s.Events, func(e core.LocalProtocolsChanged) {
+			told = append(told, e.Protocols)
+			if len(told) == 1 {
+				remove := s.Handle("/b", echo)
+				s.Handle("/c", echo)
+				remove()
+			}
+		})()
+		s.Handle("/a", echo)
+		if diff := cmp.Diff([][]string{{"/a"}, {"/a", "/c"}}, told); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{"/a", "/c"}, s.Protocols()); diff != "" {
+			t.Errorf("served (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // Whoever removes a handler, it has ended when they go on.
 func TestHandlerRemovalByMany(t *testing.T) {
 	a, b := twoSwarms(t)
