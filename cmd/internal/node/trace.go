@@ -82,7 +82,7 @@ func TraceDial(ctx context.Context, h *host.Host, target string, p peer.AddrInfo
 	if r == nil {
 		r = &core.DialRecord{Peer: p.ID, Started: time.Now()}
 	}
-	t := Tell(target, r, err)
+	t := tell(target, r, err)
 	if err == nil {
 		t.identify(ctx, h, conn)
 	}
@@ -98,8 +98,8 @@ func (t *Trace) identify(ctx context.Context, h *host.Host, c core.Conn) {
 	t.Identify = &i
 }
 
-// Tell makes the story of a dial's record; err is how the dial ended.
-func Tell(target string, r *core.DialRecord, err error) Trace {
+// tell makes the story of a dial's record; err is how the dial ended.
+func tell(target string, r *core.DialRecord, err error) Trace {
 	t := Trace{
 		Target:    wire.Text(target, maxText),
 		Peer:      r.Peer.String(),

@@ -92,7 +92,7 @@ func TestVerdicts(t *testing.T) {
 			for _, err := range test.names {
 				r.Resolved = append(r.Resolved, core.DialResolution{Addr: named, Err: err})
 			}
-			story := Tell("target", r, &core.DialError{Record: r, Cause: test.cause})
+			story := tell("target", r, &core.DialError{Record: r, Cause: test.cause})
 			if story.Connected || story.Code != test.code {
 				t.Fatalf("%+v, want code %s", story, test.code)
 			}
@@ -111,7 +111,7 @@ func TestVerdicts(t *testing.T) {
 func TestTellOfSuccess(t *testing.T) {
 	connected := core.DialAttempt{Addr: where, Outcome: core.DialConnected}
 	r := &core.DialRecord{Peer: wanted, Attempts: []core.DialAttempt{failed(syscall.ECONNREFUSED, "dial"), connected}}
-	story := Tell("target", r, nil)
+	story := tell("target", r, nil)
 	if !story.Connected || story.Code != "connected" || story.Verdict != "connected at /ip4/192.0.2.1/tcp/4001" || story.Hint != "" {
 		t.Errorf("%+v", story)
 	}
@@ -120,7 +120,7 @@ func TestTellOfSuccess(t *testing.T) {
 func TestTellEscapes(t *testing.T) {
 	err := errors.New("peer says \x1b[2J\nhello")
 	r := &core.DialRecord{Peer: wanted, Attempts: []core.DialAttempt{failed(err, "dial")}}
-	story := Tell("tar\x1bget", r, &core.DialError{Record: r})
+	story := tell("tar\x1bget", r, &core.DialError{Record: r})
 	for _, text := range []string{story.Target, story.Attempts[0].Error} {
 		if strings.ContainsAny(text, "\x1b\n") {
 			t.Errorf("%q", text)

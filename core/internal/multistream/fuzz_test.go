@@ -44,7 +44,7 @@ func FuzzAccept(f *testing.F) {
 			t.Fatalf("%d writes", len(rw.writes))
 		}
 		if err != nil {
-			if s.in != nil || !s.Settled() {
+			if s.in != nil || !s.settled() {
 				t.Fatal("failed, and not at rest")
 			}
 			return

@@ -56,15 +56,15 @@ type Stream struct {
 
 var firstWrites = sync.Pool{New: func() any { return new([maxFirstWrite]byte) }}
 
-// Settled tells whether nothing is left to do: the negotiation is over in both
+// settled tells whether nothing is left to do: the negotiation is over in both
 // directions and no payload is held back.
-func (s *Stream) Settled() bool { return s.todo.Load() == 0 }
+func (s *Stream) settled() bool { return s.todo.Load() == 0 }
 
 // Read reads payload. If the answer of the remote is outstanding it is read
 // and checked first; if lines of this side are waiting they are sent before
 // the read has to wait.
 func (s *Stream) Read(p []byte) (int, error) {
-	if s.todo.Load() == 0 {
+	if s.settled() {
 		return s.rw.Read(p)
 	}
 	return s.readFirst(p)

@@ -75,7 +75,7 @@ func bothSides(t *testing.T, chunk int, propose, served []string, want string) {
 		if n, err := s.Write(reply); err != nil || n != len(reply) {
 			t.Errorf("wrote %d, %v", n, err)
 		}
-		if !s.Settled() {
+		if !s.settled() {
 			t.Error("acceptor is not settled")
 		}
 	})
@@ -96,8 +96,8 @@ func bothSides(t *testing.T, chunk int, propose, served []string, want string) {
 		}
 	}
 	if want != "" {
-		if err != nil || got != want || !s.Settled() || s.in != nil {
-			t.Errorf("dialled %q, %v, settled %v", got, err, s.Settled())
+		if err != nil || got != want || !s.settled() || s.in != nil {
+			t.Errorf("dialled %q, %v, settled %v", got, err, s.settled())
 		}
 		return
 	}
@@ -141,7 +141,7 @@ func TestReadersFirst(t *testing.T) {
 		}
 		a.out.close()
 		wg.Wait()
-		if !dialled.Settled() || !accepted.Settled() {
+		if !dialled.settled() || !accepted.settled() {
 			t.Error("not settled")
 		}
 	}
@@ -218,7 +218,7 @@ func TestReadDoesNotWaitForWriter(t *testing.T) {
 	}
 	close(rw.leave)
 	wg.Wait()
-	if !s.Settled() {
+	if !s.settled() {
 		t.Error("not settled")
 	}
 }

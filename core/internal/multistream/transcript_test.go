@@ -81,8 +81,8 @@ func TestGoldenDial(t *testing.T) {
 			if diff := cmp.Diff(c.writes, rw.writes); diff != "" {
 				t.Error(diff)
 			}
-			if rw.reads != c.reads || s.Settled() != c.settled {
-				t.Errorf("%d reads, settled %v", rw.reads, s.Settled())
+			if rw.reads != c.reads || s.settled() != c.settled {
+				t.Errorf("%d reads, settled %v", rw.reads, s.settled())
 			}
 		})
 	}
@@ -148,8 +148,8 @@ func TestGoldenAccept(t *testing.T) {
 			if diff := cmp.Diff(c.writes, rw.writes); diff != "" {
 				t.Error(diff)
 			}
-			if s.Settled() != c.settled {
-				t.Errorf("settled %v", s.Settled())
+			if s.settled() != c.settled {
+				t.Errorf("settled %v", s.settled())
 			}
 		})
 	}
