@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package core
+
+import "context"
+
+// HandleOption changes how a protocol is served.
+type HandleOption func(*HandleOptions)
+
+// HandleOptions are the settings that [HandleOption] functions change.
+type HandleOptions struct {
+	// Match, if set, serves other protocol IDs too.
+	Match func(protocol string) bool
+	// Limited is true if the protocol may run over limited connections.
+	Limited bool
+	// MaxStreamsPerPeer bounds the streams of this protocol that one peer
+	// may have open. Zero means the node's limit.
+	MaxStreamsPerPeer int
+}
+
+// HandleMatching serves all protocol IDs for which match is true.
+func HandleMatching(match func(protocol string) bool) HandleOption {
+	return func(o *HandleOptions) { o.Match = match }
+}
+
+// HandleLimited serves the protocol over limited connections too.
+func HandleLimited() HandleOption {
+	return func(o *HandleOptions) { o.Limited = true }
+}
+
+// HandleAtMost bounds the streams of the protocol that one peer may have open.
+func HandleAtMost(streamsPerPeer int) HandleOption {
+	return func(o *HandleOptions) { o.MaxStreamsPerPeer = streamsPerPeer }
+}
+
+type contextKey int
+
+const (
+	allowLimitedKey contextKey = iota
+	noDialKey
+	forceDirectKey
+)
+
+// AllowLimited lets NewStream use a limited connection.
+func AllowLimited(ctx context.Context) context.Context {
+	return context.WithValue(ctx, allowLimitedKey, true)
+}
+
+// LimitedAllowed reports whether ctx comes from [AllowLimited].
+func LimitedAllowed(ctx context.Context) bool { return ctx.Value(allowLimitedKey) != nil }
+
+// NoDial makes NewStream and Connect use existing connections only; they fail
+// with [ErrNotConnected] if there is none.
+func NoDial(ctx context.Context) context.Context {
+	return context.WithValue(ctx, noDialKey, true)
+}
+
+// DialForbidden reports whether ctx comes from [NoDial].
+func DialForbidden(ctx context.Context) bool { return ctx.Value(noDialKey) != nil }
+
+// ForceDirect makes Connect dial although there is a connection through a
+// relay, and leave relays out.
+func ForceDirect(ctx context.Context) context.Context {
+	return context.WithValue(ctx, forceDirectKey, true)
+}
+
+// DirectForced reports whether ctx comes from [ForceDirect].
+func DirectForced(ctx context.Context) bool { return ctx.Value(forceDirectKey) != nil }
