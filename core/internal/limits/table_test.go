@@ -104,7 +104,8 @@ func conns(l *Limits, dir core.Direction, from func(i int) ma.Multiaddr, with fu
 	}
 }
 
-func streams(t *testing.T, l *Limits, dir core.Direction, protocol string, max, peers, connsEach int) filler {
+// openAll opens connections of some peers, until the test's end.
+func openAll(t *testing.T, l *Limits, peers, connsEach int) []*Conn {
 	var list []*Conn
 	for p := range peers {
 		for range connsEach {
@@ -117,6 +118,11 @@ func streams(t *testing.T, l *Limits, dir core.Direction, protocol string, max, 
 		}
 		wantZero(t, l)
 	})
+	return list
+}
+
+func streams(t *testing.T, l *Limits, dir core.Direction, protocol string, max, peers, connsEach int) filler {
+	list := openAll(t, l, peers, connsEach)
 	i := 0
 	return func() (func(), error) {
 		s := new(Stream)
@@ -136,18 +142,7 @@ func streams(t *testing.T, l *Limits, dir core.Direction, protocol string, max, 
 }
 
 func memory(t *testing.T, l *Limits, peers, connsEach int) filler {
-	var list []*Conn
-	for p := range peers {
-		for range connsEach {
-			list = append(list, open(t, l, core.Outbound, local, p))
-		}
-	}
-	t.Cleanup(func() {
-		for _, c := range list {
-			c.Done()
-		}
-		wantZero(t, l)
-	})
+	list := openAll(t, l, peers, connsEach)
 	i := 0
 	return func() (func(), error) {
 		c := list[i%len(list)]
