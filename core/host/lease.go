@@ -73,7 +73,7 @@ func (h *Host) start(ctx context.Context, plan *Plan) error {
 	for _, l := range opened {
 		l.Serve()
 	}
-	h.swarm.Regate() // only now that nothing can go wrong any more
+	h.enforce(plan) // only now that nothing can go wrong any more
 	return nil
 }
 
@@ -96,18 +96,24 @@ func (h *Host) startModules(ctx context.Context, plan *Plan, list []module) erro
 	return nil
 }
 
-// configure makes a plan's settings the host's.
+// configure makes a plan's settings the host's. It takes nothing away from
+// connections that there are.
 func (h *Host) configure(plan *Plan) error {
 	if err := h.gater.Update(plan.Gater); err != nil {
 		return fmt.Errorf("gater: %w", err)
 	}
 	h.limits.Update(plan.Limits)
-	h.swarm.SetTarget(plan.Limits.Target, time.Duration(plan.Limits.Grace))
 	h.swarm.SetDial(plan.Dial)
 	h.swarm.SetTransports(plan.transports())
 	h.swarm.SetUpgrade(plan.securities(), plan.muxers())
 	h.identify.SetAgent(plan.Agent)
 	return nil
+}
+
+// enforce closes the connections that a configured plan does not want.
+func (h *Host) enforce(plan *Plan) {
+	h.swarm.SetTarget(plan.Limits.Target, time.Duration(plan.Limits.Grace))
+	h.swarm.Regate()
 }
 
 // runs reports whether a module has been started.
@@ -149,6 +155,7 @@ func (h *Host) drop(lease *Lease) error {
 	if newest {
 		h.mu.Unlock()
 		errs = append(errs, current.provision(), h.configure(current))
+		h.enforce(current)
 		h.arrange(current)
 		h.mu.Lock()
 	}

@@ -248,6 +248,48 @@ func TestFailedAcquireRestores(t *testing.T) {
 	}
 }
 
+// A plan that fails closes no connection, and leaves none behind that only its
+// own rules let in.
+func TestFailedAcquireAndConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, plan, network := bare(t)
+		friends := []*host.Host{network.Node(t, hosttest.Settings{Seed: 2}), network.Node(t, hosttest.Settings{Seed: 3})}
+		foe := network.Node(t, hosttest.Settings{Seed: 4})
+		plan.Gater = gater.Config{Deny: []string{foe.ID().String()}}
+		acquire(t, h, plan)
+		for _, f := range friends {
+			hosttest.Connect(t, f, h)
+		}
+		time.Sleep(time.Hour)
+		why := errors.New("on purpose")
+		var let core.Conn
+		next := servicing(plan, &lodger{diary: new(diary), name: "a", start: func(context.Context, core.Node) error {
+			let = hosttest.Connect(t, foe, h)
+			time.Sleep(time.Second)
+			return why
+		}})
+		next.Gater = gater.Config{}
+		next.Limits.Target = 1
+		if _, err := h.Acquire(t.Context(), next); !errors.Is(err, why) {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		for i, f := range friends {
+			if len(h.ConnsTo(f.ID())) != 1 {
+				t.Errorf("the connection to friend %d is lost", i)
+			}
+		}
+		select {
+		case <-let.Done():
+		default:
+			t.Error("the foe is still connected")
+		}
+		if n := len(h.Conns()); n != len(friends) {
+			t.Errorf("%d connections, want those of %d friends", n, len(friends))
+		}
+	})
+}
+
 // A start that hangs is given up, and closed.
 func TestStartThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
