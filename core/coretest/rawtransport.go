@@ -92,12 +92,12 @@ func (s *rawSuite) open(t *testing.T) manet.Listener {
 }
 
 // connect returns both ends of a new connection, which last until the test ends.
-func (s *rawSuite) connect(t *testing.T, l manet.Listener) (dialed, accepted manet.Conn) {
+func (s *rawSuite) connect(t *testing.T, l manet.Listener) (dialled, accepted manet.Conn) {
 	t.Helper()
 	var wg sync.WaitGroup
 	var acceptErr error
 	wg.Go(func() { accepted, acceptErr = l.Accept() })
-	dialed, err := s.transport.Dial(t.Context(), l.Multiaddr())
+	dialled, err := s.transport.Dial(t.Context(), l.Multiaddr())
 	if err != nil {
 		l.Close()
 		wg.Wait()
@@ -105,14 +105,14 @@ func (s *rawSuite) connect(t *testing.T, l manet.Listener) (dialed, accepted man
 	}
 	wg.Wait()
 	if acceptErr != nil {
-		dialed.Close()
+		dialled.Close()
 		t.Fatalf("accept: %v", acceptErr)
 	}
 	t.Cleanup(func() {
-		dialed.Close()
+		dialled.Close()
 		accepted.Close()
 	})
-	return dialed, accepted
+	return dialled, accepted
 }
 
 // foreign are addresses that belong to no raw transport in this shape.
