@@ -386,13 +386,21 @@ func TestEvil_C7_TinyAndEmptyFrames(t *testing.T) {
 		p.send(typeWindowUpdate, 0, 1, 0)
 		p.wantViolation()
 	})
-	withRawPeer(t, func(t *testing.T, p *rawPeer) {
+	synctest.Test(t, func(t *testing.T) {
+		// What lies unread is paid for, until there is no more memory.
+		const blocks, cost = 3, smallBlock * smallCost
+		limit := (initialWindow + blocks*cost + cost/2) * 256 / (smallPriority + 1)
+		p := newRawPeer(t, `{}`, coretest.NewMemory(limit), false)
+		defer p.close()
 		p.send(typeWindowUpdate, flagSYN, 1, 0)
-		for range 2*smallBlock - 1 {
+		for range (2+blocks)*smallBlock - 1 {
 			p.send(typeData, 0, 1, 1)
 		}
 		if p.ended() {
 			t.Fatal("the session ended too soon")
+		}
+		if got, want := p.memory.Reserved(), initialWindow+blocks*cost; got != want {
+			t.Errorf("%d bytes are reserved, want %d", got, want)
 		}
 		p.send(typeData, 0, 1, 1)
 		p.wantViolation()

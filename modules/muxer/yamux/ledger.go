@@ -15,11 +15,15 @@ const (
 	// maxCredit is what a side may be allowed to send at most: window updates
 	// that add up to more are a breach of the protocol.
 	maxCredit = 1<<32 - 1
-	// Data arrives in the library's buffer frame by frame, and small frames
-	// cost far more than they carry. Of frames with less than smallFrame
-	// bytes, 2*smallBlock may lie unread on one stream.
+	// Data lies in the library's buffer frame by frame, and small frames cost
+	// far more than they carry. Of frames with less than smallFrame bytes,
+	// 2*smallBlock may lie unread on one stream for the price of its window;
+	// every further block of them costs smallCost each.
 	smallFrame = 64
 	smallBlock = 2048
+	smallCost  = 96
+	// smallPriority is the priority with which that is reserved.
+	smallPriority = 128
 )
 
 // errStreamEnded is returned for growth of a window that nobody reads from.
@@ -165,8 +169,10 @@ func (l *ledger) advance(h *header, st *stream, theirs bool) error {
 			if n > 0 && l.abuses.exceeded() {
 				return errTooManyPointless
 			}
-		} else if n > 0 && n < smallFrame && !unwanted && !st.small() {
-			return fmt.Errorf("stream %d: too many frames of less than %d bytes wait for the reader", st.id, smallFrame)
+		} else if n > 0 && n < smallFrame && !unwanted {
+			if err := l.small(st); err != nil {
+				return err
+			}
 		}
 	} else if flags&flagRST != 0 {
 		st.code = core.StreamCode(n)
@@ -232,7 +238,7 @@ func (l *ledger) sent(h *header) {
 		if st.reset == 0 {
 			st.reset = byLocal
 		}
-		st.sentFIN = true
+		st.sentFIN, st.sentRST = true, true
 		if h.kind() == typeWindowUpdate {
 			h.setLength(uint32(st.code))
 		}
@@ -244,9 +250,8 @@ func (l *ledger) sent(h *header) {
 // or lets linger the streams that are over.
 func (l *ledger) settle(st *stream) {
 	local := st.localDone() || st.reset != 0
-	if local && st.charged {
-		st.charged = false
-		l.memory.Release(initialWindow)
+	if local {
+		l.release(st)
 	}
 	// A stream that the library still holds ready to hand out stays known. One
 	// that was refused it never had.
@@ -256,11 +261,40 @@ func (l *ledger) settle(st *stream) {
 		}
 		return
 	}
-	if st.gotFIN {
+	if st.gotFIN && (st.reset != byLocal || st.sentRST) {
 		delete(l.streams, st.id)
 		return
 	}
 	l.linger(st)
+}
+
+// small counts a small frame and pays for it if too many wait for the reader.
+func (l *ledger) small(st *stream) error {
+	if st.smalls++; st.smalls < smallBlock {
+		return nil
+	}
+	if st.read.Load() >= st.mark {
+		l.memory.Release(st.overhead)
+		st.overhead = 0
+	} else if err := l.memory.Reserve(smallBlock*smallCost, smallPriority); err != nil {
+		return fmt.Errorf("stream %d: too many frames of less than %d bytes wait for the reader: %w", st.id, smallFrame, err)
+	} else {
+		st.overhead += smallBlock * smallCost
+	}
+	st.mark, st.smalls = st.arrived, 0
+	return nil
+}
+
+// release gives back the memory that is charged to a stream.
+func (l *ledger) release(st *stream) {
+	if st.charged {
+		st.charged = false
+		l.memory.Release(initialWindow)
+	}
+	if st.overhead > 0 {
+		l.memory.Release(st.overhead)
+		st.overhead = 0
+	}
 }
 
 // linger replaces a stream by a small one that only counts what still comes.
@@ -268,6 +302,7 @@ func (l *ledger) linger(st *stream) {
 	tomb := newStream(st.id)
 	tomb.window, tomb.credit, tomb.acked, tomb.code = st.window, st.credit, st.acked, st.code
 	tomb.reset, tomb.sentFIN, tomb.readDone = st.reset, true, true
+	tomb.gotFIN, tomb.sentRST = st.gotFIN, st.sentRST
 	tomb.handed, tomb.lingers = true, true
 	l.streams[st.id] = tomb
 	if oldest, full := l.lingering.push(st.id); full {
@@ -348,10 +383,7 @@ func (l *ledger) close() {
 	defer l.mu.Unlock()
 	l.closed = true
 	for _, st := range l.streams {
-		if st.charged {
-			st.charged = false
-			l.memory.Release(initialWindow)
-		}
+		l.release(st)
 	}
 	l.streams = nil
 }

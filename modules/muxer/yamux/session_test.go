@@ -493,3 +493,34 @@ func wantAll(t testing.TB, st core.MuxedStream, text string) {
 		t.Fatalf("read %q, %v, want %q", b, err, text)
 	}
 }
+
+// The code of a reset reaches the other side although that has closed its own.
+func TestResetCodeAfterTheRemoteHalfClosed(t *testing.T) {
+	client, server := newPair(t, coretest.NewMemory(-1), coretest.NewMemory(-1))
+	for range 50 {
+		a, err := client.OpenStream(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		b, err := server.AcceptStream()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(b); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Reset(core.StreamLimitExceeded); err != nil {
+			t.Fatal(err)
+		}
+		_, err = a.Read(make([]byte, 1))
+		wantStreamError(t, "read", err, core.StreamLimitExceeded, true)
+		a.Close()
+	}
+	closePair(t, client, server)
+}

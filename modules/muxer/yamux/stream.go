@@ -38,6 +38,7 @@ type stream struct {
 	arrived  uint64 // how much data came
 	mark     uint64 // what had come when smalls was last 0
 	smalls   int    // small frames since
+	overhead int    // memory taken for small frames
 	code     core.StreamCode
 	reset    uint8 // byLocal, byRemote, or 0
 	charged  bool  // the initial window is taken from memory
@@ -45,6 +46,7 @@ type stream struct {
 	acked    bool  // the remote has accepted it
 	gotFIN   bool  // the remote sends no more
 	sentFIN  bool  // this side sends no more
+	sentRST  bool  // this side has reset it, and said so
 	readDone bool  // nobody will read from it any more
 	lingers  bool  // it is over here and the remote may still send
 
@@ -65,18 +67,6 @@ func newStream(id uint32) *stream {
 
 // localDone reports whether this side neither reads nor writes any more.
 func (s *stream) localDone() bool { return s.sentFIN && s.readDone }
-
-// small counts a small frame. It reports false if too many of them wait.
-func (s *stream) small() bool {
-	if s.smalls++; s.smalls < smallBlock {
-		return true
-	}
-	if s.read.Load() < s.mark {
-		return false
-	}
-	s.mark, s.smalls = s.arrived, 0
-	return true
-}
 
 // Read implements [core.MuxedStream].
 func (s *stream) Read(b []byte) (int, error) {
