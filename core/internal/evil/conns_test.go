@@ -86,6 +86,7 @@ func TestEvil_E6_NothingOutlivesTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSettler(t)
 		v := s.pair(`{"limits": {"connections_per_subnet": 100, "connect_burst": 100000}}`)
+		synctest.Wait() // the canary is identified, of which nothing is counted
 		var guests []*nodeHost
 		for i := range 5 {
 			guests = append(guests, s.node(fmt.Sprintf("6.6.6.%d", i), ""))
