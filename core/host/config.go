@@ -70,7 +70,7 @@ type Config struct {
 	// Dial says how the node dials.
 	Dial swarm.DialConfig `json:"dial,omitzero"`
 
-	// Agent is what identify tells peers about this program.
+	// Agent is what identify tells peers about this program, in at most 256 bytes.
 	// Default: "xnode/" and the version.
 	Agent string `json:"agent,omitempty"`
 }

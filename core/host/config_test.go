@@ -55,6 +55,7 @@ func TestPlan(t *testing.T) {
 		{`{}`, "/ip4/0.0.0.0/tcp/0 t:tcp s:noise m:yamux ping"},
 		{`{"listen": [], "transports": {}, "security": [], "muxers": [], "protocols": {}}`, ""},
 		{`{"listen": ["/ip6/::1/tcp/{env.XNODE_TEST_PORT}", "/ip4/127.0.0.1/tcp/0"]}`, "/ip6/::1/tcp/4321 /ip4/127.0.0.1/tcp/0 t:tcp s:noise m:yamux ping"},
+		{`{"agent": "` + strings.Repeat("x", 256) + `"}`, "/ip4/0.0.0.0/tcp/0 t:tcp s:noise m:yamux ping"},
 		{`{"protocols": {"tally": {}, "echo": {}, "counted": {}}}`, "/ip4/0.0.0.0/tcp/0 t:tcp s:noise m:yamux counted echo tally"},
 	} {
 		p, err := plan(t, tc.config)
@@ -77,6 +78,7 @@ func TestPlan(t *testing.T) {
 		{`{"listen": ["/ip4/127.0.0.1/udp/1/quic-v1"]}`, []string{"listen/0: no configured transport listens on /ip4/127.0.0.1/udp/1/quic-v1; add one to transports or remove the address"}},
 		{`{"listen": ["/ip4/127.0.0.1/tcp/{env.XNODE_TEST_UNSET}"]}`, []string{"listen/0: "}},
 		{`{"listen": ["/ip4/127.0.0.1/tcp/{env.XNODE_TEST_TWICE}"]}`, []string{"listen/0: "}},
+		{`{"agent": "` + strings.Repeat("x", 257) + `"}`, []string{"agent: 257 bytes, of which peers would show 256 at most; shorten it"}},
 		{`{"transports": {}}`, []string{"listen/0: no configured transport listens on /ip4/0.0.0.0/tcp/0"}},
 		{`{"security": []}`, []string{"transports/tcp: its connections need at least one module in security and one in muxers"}},
 		{`{"muxers": []}`, []string{"transports/tcp: its connections need at least one module in security and one in muxers"}},

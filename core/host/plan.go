@@ -13,6 +13,10 @@ import (
 	"github.com/xnode-p2p/xnode/core/internal/swarm"
 )
 
+// maxAgent bounds the agent, in bytes. Of a much longer one, identify would not
+// fit into what peers read, and none of them would know this node.
+const maxAgent = 256
+
 // Plan is what a host is to run: the modules and settings of one
 // configuration. A module that stands in two plans, as the same value, is
 // carried from one to the other untouched.
@@ -35,6 +39,9 @@ type Plan struct {
 func (p *Plan) provision() error {
 	if p.Agent == "" {
 		p.Agent = "xnode/" + version()
+	}
+	if len(p.Agent) > maxAgent {
+		return fmt.Errorf("agent: %d bytes, of which peers would show %d at most; shorten it", len(p.Agent), maxAgent)
 	}
 	if err := p.Limits.Provision(); err != nil {
 		return fmt.Errorf("limits: %w", err)
