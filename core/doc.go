@@ -39,4 +39,15 @@
 // the stream when the handler returns. An outbound stream begins with
 // [Streams].NewStream, which dials first if there is no connection. Each dial
 // leaves a [DialRecord] that says what was tried and why the rest was not.
+//
+// # What a module has
+//
+// The struct that is registered is both: its exported fields are its part of
+// the document, the others its state. Provision(caddy.Context) error sets
+// defaults, expands placeholders ([Expand]), keeps a logger ([Logger]) and
+// loads guests ([Map], [List], [One]); Validate() error rejects what cannot be
+// meant. [Duration] and [Size] are the types for times and bytes. From Start on
+// a module has its [Node]: it takes from it the roles it needs, follows events
+// with [On], and finds other modules with [Find]. What it registers there it
+// takes back in Close. The suites of package coretest say the rest.
 package core

@@ -101,7 +101,8 @@ type Addrs interface {
 	Announce(addrs ...ma.Multiaddr) (withdraw func())
 }
 
-// Events carries events (events.go). Use the functions [Emit] and [On].
+// Events carries events (events.go). The function [On] subscribes to those of
+// one type.
 type Events interface {
 	// Emit calls every subscriber of event's type, in the order of their
 	// subscription, and returns when they have.

@@ -166,7 +166,7 @@ func (h *Host) PeerProtocolVersion(p peer.ID) string { return h.book.PeerProtoco
 // [Settings].NoIdentify it waits for ctx.
 func (h *Host) WaitIdentified(ctx context.Context, c core.Conn) error { return h.identify.Wait(ctx, c) }
 
-// Limits returns what is in use and what may be.
+// Limits returns what is in use of the limits.
 func (h *Host) Limits() limits.Stat { return h.limits.Stat() }
 
 // Close ends everything, plans that are still held included.
