@@ -6,9 +6,22 @@
 //
 // The whole test of a transport is
 //
-//	tr, err := coretest.Load[core.RawTransport](t, "tcp", `{}`)
-//	…
-//	coretest.TestRawTransport(t, tr, ma.StringCast("/ip4/127.0.0.1/tcp/0"))
+//	tcp := coretest.MustLoad[core.RawTransport](t, "tcp", `{}`)
+//	coretest.TestRawTransport(t, tcp, ma.StringCast("/ip4/127.0.0.1/tcp/0"))
+//
+// and likewise with [TestSecurity], [TestMuxer] and [TestMuxedTransport]. A
+// service has [TestLifecycle], and what it does is tested between fake nodes:
+//
+//	nodes := coretest.FakeNodes(t, 2)
+//	echo := coretest.MustLoad[core.Protocol](t, "echo", `{}`)
+//	if err := echo.Start(t.Context(), nodes[0]); err != nil {
+//		t.Fatal(err)
+//	}
+//	defer echo.Close()
+//	s, err := nodes[1].NewStream(t.Context(), nodes[0].ID(), "/echo/1.0.0")
+//
+// [TestConfigs] has good and bad configurations of any module. Whole nodes are
+// in package hosttest.
 //
 // Every case of a suite fails if goroutines outlive it. Suites are not to run in
 // parallel with other tests of their package, nor in a synctest bubble.

@@ -4,8 +4,17 @@
 // process, on an in-memory network, on real or, in a bubble of
 // testing/synctest, on fake time.
 //
-// The modules that a configuration names must be in the test binary: import
-// them for their side effect.
+//	nodes := hosttest.NewNetwork(memnet.Options{}).Nodes(t, 2, `{"protocols": {"echo": {}}}`)
+//	hosttest.Connect(t, nodes[0], nodes[1])
+//	s, err := nodes[0].NewStream(t.Context(), nodes[1].ID(), "/echo/1.0.0")
+//
+// The modules that a configuration names must be in the test binary, and so
+// must noise and yamux, which every node has that names no others: import them
+// for their side effect.
+//
+//	_ "github.com/xnode-p2p/xnode/modules/muxer/yamux"
+//	_ "github.com/xnode-p2p/xnode/modules/protocol/echo"
+//	_ "github.com/xnode-p2p/xnode/modules/security/noise"
 package hosttest
 
 import (
@@ -13,6 +22,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -82,8 +92,10 @@ func (n *Network) Plan(t testing.TB, config string) *host.Plan {
 	t.Helper()
 	var c host.Config
 	if config != "" {
-		if err := json.Unmarshal([]byte(config), &c); err != nil {
-			t.Fatal(err)
+		d := json.NewDecoder(strings.NewReader(config))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&c); err != nil {
+			t.Fatalf("%s: %v", config, err)
 		}
 	}
 	if c.Transports == nil {
@@ -117,7 +129,8 @@ func (n *Network) Nodes(t testing.TB, count int, config string) []*host.Host {
 // Info is where a node can be reached.
 func Info(h *host.Host) peer.AddrInfo { return peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()} }
 
-// Connect connects a to b and waits until both are identified there.
+// Connect connects a to b and waits until a knows what b says of itself. That b
+// knows the same of a may take a moment longer.
 func Connect(t testing.TB, a, b *host.Host) core.Conn {
 	t.Helper()
 	c, err := a.Connect(t.Context(), Info(b))
