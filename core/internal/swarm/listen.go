@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -42,19 +43,8 @@ type Listener struct {
 // on the same address, its socket is taken over if the transport can do that.
 func (s *Swarm) Listen(t Transport, a ma.Multiaddr, old *Listener) (*Listener, error) {
 	l := &Listener{swarm: s, transport: t}
-	var err error
-	switch tr := t.Transport.(type) {
-	case core.RawTransport:
-		heir, ok := t.Transport.(core.Heir)
-		if ok && old != nil && old.raw != nil {
-			l.raw, err = heir.Inherit(old.raw)
-		} else {
-			l.raw, err = tr.Listen(a)
-		}
-	case core.MuxedTransport:
-		l.muxed, err = tr.Listen(a)
-	}
-	if err != nil {
+	if err := l.bind(a, old); err != nil {
+		s.logPanic(err)
 		return nil, err
 	}
 	l.close = sync.OnceValue(func() error {
@@ -80,6 +70,30 @@ func (s *Swarm) Listen(t Transport, a ma.Multiaddr, old *Listener) (*Listener, e
 		return nil, errors.Join(fmt.Errorf("listen %s: %w", a, net.ErrClosed), l.Close())
 	}
 	return l, nil
+}
+
+// bind opens or takes over the socket. A panic of the transport is an error.
+func (l *Listener) bind(a ma.Multiaddr, old *Listener) (err error) {
+	defer recovered(&err)
+	switch tr := l.transport.Transport.(type) {
+	case core.RawTransport:
+		heir, ok := l.transport.Transport.(core.Heir)
+		if ok && old != nil && old.raw != nil {
+			l.raw, err = heir.Inherit(old.raw)
+		} else {
+			l.raw, err = tr.Listen(a)
+		}
+	case core.MuxedTransport:
+		l.muxed, err = tr.Listen(a)
+	}
+	return err
+}
+
+// recovered makes an error of a panic. It is to be deferred.
+func recovered(err *error) {
+	if value := recover(); value != nil {
+		*err = &upgrade.PanicError{Value: value, Stack: debug.Stack()}
+	}
 }
 
 // Multiaddr is the bound address.
@@ -108,26 +122,37 @@ func (l *Listener) Close() error { return l.close() }
 
 func (l *Listener) accept() {
 	for {
-		var err error
-		if l.raw != nil {
-			err = l.acceptRaw()
-		} else {
-			err = l.acceptMuxed()
-		}
+		err := l.acceptNext()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil:
+			l.swarm.logPanic(err)
 			l.swarm.Log.Warn("accept", "listener", l.Multiaddr(), "error", err)
 			time.Sleep(acceptPause)
 		}
 	}
 }
 
+// acceptNext accepts one connection.
+func (l *Listener) acceptNext() error {
+	if l.raw != nil {
+		return l.acceptRaw()
+	}
+	return l.acceptMuxed()
+}
+
+// receive calls Accept of a listener. A panic is an error: it may be one that a
+// remote has provoked.
+func receive[C any](accept func() (C, error)) (c C, err error) {
+	defer recovered(&err)
+	return accept()
+}
+
 // acceptRaw accepts one connection, counts it, and has it upgraded.
 func (l *Listener) acceptRaw() error {
 	s := l.swarm
-	raw, err := l.raw.Accept()
+	raw, err := receive(l.raw.Accept)
 	if err != nil {
 		return err
 	}
@@ -197,7 +222,7 @@ func closeCode(err error) core.ConnCode {
 // acceptMuxed accepts one connection that needs no upgrade.
 func (l *Listener) acceptMuxed() error {
 	s := l.swarm
-	muxed, err := l.muxed.Accept()
+	muxed, err := receive(l.muxed.Accept)
 	if err != nil {
 		return err
 	}

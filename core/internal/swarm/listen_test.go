@@ -100,6 +100,50 @@ func TestRawTransport(t *testing.T) {
 	st.Close()
 }
 
+// panicky is a transport that panics when it listens or, once, accepts.
+type panicky struct {
+	rawTransport
+	listens bool
+}
+
+func (p *panicky) Listen(a ma.Multiaddr) (manet.Listener, error) {
+	if !p.listens {
+		panic("in Listen")
+	}
+	l, err := p.rawTransport.Listen(a)
+	return &tripping{Listener: l}, err
+}
+
+type tripping struct {
+	manet.Listener
+	tripped bool
+}
+
+func (l *tripping) Accept() (manet.Conn, error) {
+	if !l.tripped {
+		l.tripped = true
+		panic("in Accept")
+	}
+	return l.Listener.Accept()
+}
+
+// A transport that panics does not end the node, nor its listener.
+func TestEvil_X10_TransportsThatPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &panicky{rawTransport: rawTransport{Network: memnet.New(memnet.Options{})}}
+		a, b := rawSwarm(t, &p.rawTransport, 1), rawSwarm(t, &p.rawTransport, 2)
+		b.SetTransports([]Transport{{"panicky", p}})
+		_, err := b.Listen((*b.transports.Load())[0], ma.StringCast("/memory/1"), nil)
+		if panicked := (*upgrade.PanicError)(nil); !errors.As(err, &panicked) {
+			t.Errorf("listen: %v, want a panic", err)
+		}
+		p.listens = true
+		if _, err := a.Connect(t.Context(), listen(t, b, "/memory/1")); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Closing a listener waits for nobody who has not finished a handshake, and
 // takes nothing from those who have.
 func TestListenerCloseDoesNotWait(t *testing.T) {
