@@ -250,3 +250,35 @@ func TestInheritChangesTheConfig(t *testing.T) {
 		}
 	}
 }
+
+// TestChangesTheAddressOfItsPort narrows 0.0.0.0 to 127.0.0.1 and widens it
+// again, as a reload does: the new listener opens before the old one closes.
+func TestChangesTheAddressOfItsPort(t *testing.T) {
+	tr := load(t, `{}`)
+	old := listen(t, tr, ma.StringCast("/ip4/0.0.0.0/tcp/0"))
+	port, err := old.Multiaddr().ValueForProtocol(ma.P_TCP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ip := range []string{"127.0.0.1", "0.0.0.0"} {
+		next := listen(t, tr, ma.StringCast("/ip4/"+ip+"/tcp/"+port))
+		if err := old.Close(); err != nil {
+			t.Fatal(err)
+		}
+		c, err := tr.Dial(t.Context(), ma.StringCast("/ip4/127.0.0.1/tcp/"+port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		accepted, err := next.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		accepted.Close()
+		old = next
+	}
+	if l, err := load(t, `{}`).Listen(old.Multiaddr()); err == nil {
+		l.Close()
+		t.Error("another instance may listen on the port too")
+	}
+}

@@ -12,11 +12,14 @@ package tcp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -113,6 +116,12 @@ func (t *Transport) Listen(a ma.Multiaddr) (manet.Listener, error) {
 	config.SetMultipathTCP(false)
 	// An address that needs no lookup is bound without waiting.
 	tcp, err := config.Listen(context.Background(), network(at), at.String())
+	if errors.Is(err, syscall.EADDRINUSE) && t.overlaps(at) {
+		// It is this transport's own port: a reload narrows or widens the
+		// address, and the other listener is about to close.
+		config.Control = reuseControl
+		tcp, err = config.Listen(context.Background(), network(at), at.String())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w", a, cause(err))
 	}
@@ -149,6 +158,16 @@ func (t *Transport) open(tcp *net.TCPListener) (*listener, error) {
 	defer t.mu.Unlock()
 	t.listeners = append(t.listeners, l)
 	return l, nil
+}
+
+// overlaps reports whether the transport listens on the same port of another
+// address, with a socket that shares it.
+func (t *Transport) overlaps(at netip.AddrPort) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.ContainsFunc(t.listeners, func(l *listener) bool {
+		return l.shared && l.at.Port() == at.Port() && l.at.Addr() != at.Addr()
+	})
 }
 
 // forget takes a closed listener out of the list.
