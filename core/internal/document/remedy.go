@@ -27,7 +27,7 @@ var remedies = []struct {
 	{regexp.MustCompile(`is neither (.+) nor (.+)$`), "write $1 or $2"},
 	{regexp.MustCompile(`need at least `), "add them"},
 	{regexp.MustCompile(`[:,] want (.+?)(: [^:]+)?$`), "write $1"},
-	{regexp.MustCompile(`did not start within|panic: `), "this is a fault of the module: see its log"},
+	{regexp.MustCompile(`not done within|panic: `), "this is a fault of the module: see its log"},
 }
 
 // remedyFor finds the remedy of a problem.
