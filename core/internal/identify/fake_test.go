@@ -35,6 +35,7 @@ type node struct {
 	conns    map[peer.ID]int
 	addrs    []ma.Multiaddr
 	events   []string
+	ended    bool // no handler begins any more
 	writes   atomic.Int64
 
 	emitting sync.Mutex // held while a connection's events are emitted
@@ -57,7 +58,12 @@ func newNode(t testing.TB, seed uint64, addrs ...string) *node {
 		conns:    make(map[peer.ID]int),
 		addrs:    multiaddrs(t, addrs...),
 	}
-	t.Cleanup(n.wg.Wait)
+	t.Cleanup(func() {
+		n.mu.Lock()
+		n.ended = true
+		n.mu.Unlock()
+		n.wg.Wait()
+	})
 	return n
 }
 
@@ -236,6 +242,11 @@ func (c *conn) NewStream(ctx context.Context, protocols ...string) (core.Stream,
 		if closed {
 			return nil, &core.ConnError{}
 		}
+	}
+	c.remote.mu.Lock()
+	defer c.remote.mu.Unlock()
+	if c.remote.ended {
+		return nil, &core.ConnError{}
 	}
 	c.remote.wg.Go(func() {
 		if err := h(&end{b}); err != nil {
