@@ -87,22 +87,25 @@ type DialError struct {
 
 // Error implements error. It names the cause and every address.
 func (e *DialError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "dial %s", e.Record.Peer.Short())
+	parts := []string{}
 	if e.Cause != nil {
-		fmt.Fprintf(&b, ": %v", e.Cause)
+		parts = append(parts, e.Cause.Error())
 	}
 	for _, a := range e.Record.Attempts {
 		if a.Err != nil {
-			fmt.Fprintf(&b, "; %s %s: %v", a.Outcome, a.Addr, a.Err)
+			parts = append(parts, fmt.Sprintf("%s %s: %v", a.Addr, a.Outcome, a.Err))
 		}
 	}
 	for _, r := range e.Record.Resolved {
 		if r.Err != nil {
-			fmt.Fprintf(&b, "; resolve %s: %v", r.Addr, r.Err)
+			parts = append(parts, fmt.Sprintf("%s not resolved: %v", r.Addr, r.Err))
 		}
 	}
-	return b.String()
+	text := "dial " + e.Record.Peer.String()
+	if len(parts) == 0 {
+		return text
+	}
+	return text + ": " + strings.Join(parts, "; ")
 }
 
 // Unwrap lists the cause and the errors of the addresses.

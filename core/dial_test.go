@@ -40,20 +40,20 @@ func story() *core.DialRecord {
 }
 
 func TestDialErrorText(t *testing.T) {
-	short := somebody(1).Short()
+	id := somebody(1).String()
 	for _, tc := range []struct {
 		err  *core.DialError
 		want string
 	}{
-		{&core.DialError{Record: &core.DialRecord{Peer: somebody(1)}}, "dial " + short},
-		{&core.DialError{Record: &core.DialRecord{Peer: somebody(1)}, Cause: core.ErrNoAddrs}, "dial " + short + ": no addresses known"},
+		{&core.DialError{Record: &core.DialRecord{Peer: somebody(1)}}, "dial " + id},
+		{&core.DialError{Record: &core.DialRecord{Peer: somebody(1)}, Cause: core.ErrNoAddrs}, "dial " + id + ": no addresses known"},
 		{
 			&core.DialError{Record: story(), Cause: context.DeadlineExceeded},
-			"dial " + short + ": context deadline exceeded" +
-				"; skipped /ip4/10.0.0.1/tcp/1: failed lately; waiting before the next try" +
-				"; failed /ip4/1.2.3.4/tcp/1: tcp: dial tcp: permission denied" +
-				"; failed /ip4/1.2.3.4/tcp/2: wrong peer: want " + somebody(1).String() + ", got " + somebody(2).String() +
-				"; resolve /dns4/x.example/tcp/1: no such host",
+			"dial " + id + ": context deadline exceeded" +
+				"; /ip4/10.0.0.1/tcp/1 skipped: failed lately, and it is not yet time to try again" +
+				"; /ip4/1.2.3.4/tcp/1 failed: tcp: dial tcp: permission denied" +
+				"; /ip4/1.2.3.4/tcp/2 failed: wrong peer: want " + somebody(1).String() + ", got " + somebody(2).String() +
+				"; /dns4/x.example/tcp/1 not resolved: no such host",
 		},
 	} {
 		if got := tc.err.Error(); got != tc.want {

@@ -27,7 +27,7 @@ var (
 	// ErrGated means that the gater refused a peer or an address.
 	ErrGated = errors.New("refused by the gater")
 	// ErrBackoff is the reason for skipping an address that failed lately.
-	ErrBackoff = errors.New("failed lately; waiting before the next try")
+	ErrBackoff = errors.New("failed lately, and it is not yet time to try again")
 	// ErrLimited means that the only connection is a limited one and the
 	// protocol did not ask for that. See [AllowLimited].
 	ErrLimited = errors.New("the connection is limited (through a relay) and the protocol does not allow that")

@@ -102,7 +102,7 @@ func TestDialRecords(t *testing.T) {
 		},
 		"failed lately": {
 			known: []string{addr1}, failed: []string{addr1},
-			story: []string{addr1 + " (peerstore) skipped: failed lately; waiting before the next try"},
+			story: []string{addr1 + " (peerstore) skipped: failed lately, and it is not yet time to try again"},
 			is:    core.ErrBackoff,
 		},
 		"failed lately, asked for": {
@@ -121,7 +121,7 @@ func TestDialRecords(t *testing.T) {
 		"refused": {
 			given: []string{addr1}, rules: map[string]rule{addr1: refused},
 			story: []string{addr1 + " (given) failed: connection refused"},
-			is:    memnet.ErrRefused, text: "failed " + addr1 + ": connection refused",
+			is:    memnet.ErrRefused, text: addr1 + " failed: connection refused",
 		},
 		"silent": {
 			given: []string{addr1}, rules: map[string]rule{addr1: hang},
