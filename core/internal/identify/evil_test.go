@@ -427,3 +427,24 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// What peers claim to see of us is told to whoever asks and changes nothing by
+// itself: a hundred liars do not make the node announce their victim's address.
+func TestEvil_E4_ObservedAddressesAreOnlyTold(t *testing.T) {
+	a := newNode(t, 1, addrA).start(t)
+	before := a.Addrs()
+	for i := range 100 {
+		liar := newNode(t, uint64(i+2), addrB).start(t)
+		out, _ := connect(t, a, liar, "/ip4/198.51.100.7/tcp/4001", addrB)
+		if err := a.svc.Wait(t.Context(), out); err != nil {
+			t.Fatal(err)
+		}
+		out.Close()
+	}
+	if got := strings.Count(a.eventList(), "identified /ip4/198.51.100.7/tcp/4001"); got != 100 {
+		t.Errorf("%d observations were told, want 100", got)
+	}
+	if after := a.Addrs(); !slices.EqualFunc(before, after, ma.Multiaddr.Equal) {
+		t.Errorf("the node announces %v, want %v", after, before)
+	}
+}
