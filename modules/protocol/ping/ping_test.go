@@ -74,6 +74,12 @@ func TestPingsOverALimitedConn(t *testing.T) {
 	}
 }
 
+// message takes one message and leaves it at that.
+func message(s core.Stream) error {
+	_, err := io.ReadFull(s, make([]byte, size))
+	return err
+}
+
 func TestPingFails(t *testing.T) {
 	for name, tc := range map[string]struct {
 		serve core.StreamHandler
@@ -85,10 +91,10 @@ func TestPingFails(t *testing.T) {
 		}, ErrMismatch},
 		"half an answer": {func(s core.Stream) error {
 			_, err := s.Write(make([]byte, size/2))
-			return err
+			return errors.Join(err, message(s))
 		}, io.ErrUnexpectedEOF},
-		"no answer": {func(core.Stream) error { return nil }, io.EOF},
-		"reset":     {func(core.Stream) error { return io.EOF }, core.ErrReset},
+		"no answer": {message, io.EOF},
+		"reset":     {func(s core.Stream) error { return errors.Join(message(s), io.EOF) }, core.ErrReset},
 		"silence":   {func(s core.Stream) error { return second(io.Copy(io.Discard, s)) }, context.DeadlineExceeded},
 	} {
 		t.Run(name, func(t *testing.T) {
