@@ -18,9 +18,10 @@
 // defaults; it opens no socket, starts nothing and sees no other module, so a
 // document can be checked completely without touching a running node.
 //
-// Then the host starts: it binds the listeners, calls Start on every
-// [Service] in the order nat, routing, pubsub, discovery, protocols, and only
-// then opens the doors to peers. Closing goes the other way. A reload starts
+// Then the host starts: it starts the transports, securities and muxers that
+// are a [Service] too, binds the listeners, calls Start on every other service
+// in the order nat, routing, pubsub, discovery, protocols, and only then opens
+// the doors to peers. Closing goes the other way. A reload starts
 // the new modules beside the running ones, and closes those that are no longer
 // wanted only after everything new has started; a module whose JSON did not
 // change is not touched, nor is any connection.
