@@ -30,7 +30,7 @@
 //
 // A [RawTransport] accepts or dials a plain connection. The swarm counts it
 // against the limits, asks the gater, and upgrades it, in one place: a
-// [Security] is negotiated and turns it into a [SecureConn], a [Muxer] turns
+// [SecureChannel] is negotiated and turns it into a [SecureConn], a [Muxer] turns
 // that into a [Session]. A [MuxedTransport] brings all three itself. The swarm
 // adds the result to its table as a [Conn], tells the event bus, and accepts
 // streams on it until it closes. Identify runs on every new connection.

@@ -45,16 +45,35 @@ type MuxedTransport interface {
 	Transport
 
 	// Dial connects to a and proves that the other side is p; it fails with
-	// a [PeerMismatchError] otherwise.
-	Dial(ctx context.Context, a ma.Multiaddr, p peer.ID) (MuxedConn, error)
-	// Listen binds a, as in [RawTransport].
-	Listen(a ma.Multiaddr) (MuxedListener, error)
+	// a [PeerMismatchError] otherwise. What the connection buffers is taken
+	// from m.
+	Dial(ctx context.Context, a ma.Multiaddr, p peer.ID, m ConnMemory) (MuxedConn, error)
+	// Listen binds a, as in [RawTransport]. It asks admit about every
+	// connection before its handshake.
+	Listen(a ma.Multiaddr, admit Admit) (MuxedListener, error)
+}
+
+// Admit counts an inbound connection from a remote address before any work is
+// done for it. With an error the connection is refused, at the least cost that
+// the transport has for that. Admit may be called from many goroutines; it
+// does not block.
+type Admit func(remote ma.Multiaddr) (Admission, error)
+
+// Admission is the place that [Admit] has found for a connection, and its
+// memory. It belongs to the transport until Accept hands the connection out:
+// until then, who gives the connection up calls Done.
+type Admission interface {
+	ConnMemory
+
+	// Done gives the place back. It may be called more than once.
+	Done()
 }
 
 // MuxedListener accepts connections of a [MuxedTransport].
 type MuxedListener interface {
-	// Accept returns the next connection whose handshake has ended well.
-	Accept() (MuxedConn, error)
+	// Accept returns the next connection whose handshake has ended well, and
+	// its admission, which from then on belongs to the caller.
+	Accept() (MuxedConn, Admission, error)
 	Close() error
 	Multiaddr() ma.Multiaddr
 }
@@ -80,7 +99,37 @@ type Heir interface {
 	Inherit(old manet.Listener) (manet.Listener, error)
 }
 
-// Handshake is what a [Security] needs to know to secure a connection.
+// Security protects connections. Every security is a [SecureChannel] or a
+// [PrivateNetwork].
+type Security interface {
+	// Protocol is the name of what it does: for a [SecureChannel] the ID
+	// negotiated for it with multistream-select.
+	Protocol() string
+}
+
+// SecureChannel authenticates the two ends of a connection and encrypts it.
+type SecureChannel interface {
+	Security
+
+	// Secure performs the handshake on conn. It ends with ctx, fails with a
+	// [PeerMismatchError] if the other side is not h.Expect, and leaves conn
+	// open when it fails: whoever made it closes it.
+	Secure(ctx context.Context, conn net.Conn, h Handshake) (SecureConn, error)
+}
+
+// PrivateNetwork lets only those talk who share a secret. It wraps every
+// connection of a [RawTransport] before anything is negotiated on it. A node
+// has one at most, and with it no [MuxedTransport], whose connections it
+// could not wrap.
+type PrivateNetwork interface {
+	Security
+
+	// Protect returns conn in its protection. Nothing is sent before the
+	// first Write.
+	Protect(conn net.Conn) (net.Conn, error)
+}
+
+// Handshake is what a [SecureChannel] needs to know to secure a connection.
 type Handshake struct {
 	// Identity signs for the local peer.
 	Identity Identity
@@ -93,16 +142,6 @@ type Handshake struct {
 	// be agreed on within the handshake where the protocol can do that.
 	// Empty means: do not offer.
 	Muxers []string
-}
-
-// Security authenticates the two ends of a connection and encrypts it.
-type Security interface {
-	// Protocol is the ID negotiated for it with multistream-select.
-	Protocol() string
-	// Secure performs the handshake on conn. It ends with ctx, fails with a
-	// [PeerMismatchError] if the other side is not h.Expect, and leaves conn
-	// open when it fails: whoever made it closes it.
-	Secure(ctx context.Context, conn net.Conn, h Handshake) (SecureConn, error)
 }
 
 // SecureConn is a connection whose other end is known.
@@ -119,9 +158,9 @@ type SecureConn interface {
 type Muxer interface {
 	// Protocol is the ID negotiated for it with multistream-select.
 	Protocol() string
-	// Mux starts multiplexing conn, which it owns from then on. The memory
-	// that streams may buffer is taken from m.
-	Mux(conn net.Conn, initiator bool, m Memory) (Session, error)
+	// Mux starts multiplexing conn, which it owns from then on. What streams
+	// may buffer is taken from accounts that m opens for them; see [Accounted].
+	Mux(conn net.Conn, initiator bool, m ConnMemory) (Session, error)
 }
 
 // Session is a multiplexed connection.
@@ -141,13 +180,39 @@ type Session interface {
 	Done() <-chan struct{}
 }
 
-// Memory is a budget from which a connection takes what it buffers.
+// Memory is an account from which a connection or a stream takes what it
+// buffers.
 type Memory interface {
 	// Reserve takes n bytes, or fails with a [LimitError]. Priority, 0 to
 	// 255, says how full the budget may be for it: 255 may use all of it.
 	Reserve(n int, priority uint8) error
 	// Release gives n bytes back.
 	Release(n int)
+}
+
+// ConnMemory is the account of a connection.
+type ConnMemory interface {
+	Memory
+
+	// Stream opens an account for one stream. What it takes counts for the
+	// stream, its protocol once that is known, the connection and the peer.
+	Stream() StreamMemory
+}
+
+// StreamMemory is the account of a stream.
+type StreamMemory interface {
+	Memory
+
+	// Done closes the account and gives back all that was taken. It may be
+	// called more than once; Reserve fails from then on.
+	Done()
+}
+
+// Accounted is a [MuxedStream] with an account of its own, which the node
+// charges to the stream's protocol. Where the transport below buffers for all
+// streams together, as QUIC does, streams have none.
+type Accounted interface {
+	Memory() StreamMemory
 }
 
 // Service is a module that runs: it registers handlers and starts goroutines

@@ -23,7 +23,7 @@ var kinds []kind
 
 func init() {
 	DefineKind[Transport]("xnode.transport", reflect.TypeFor[RawTransport](), reflect.TypeFor[MuxedTransport]())
-	DefineKind[Security]("xnode.security")
+	DefineKind[Security]("xnode.security", reflect.TypeFor[SecureChannel](), reflect.TypeFor[PrivateNetwork]())
 	DefineKind[Muxer]("xnode.muxer")
 	DefineKind[KeySource]("xnode.identity")
 	DefineKind[NAT]("xnode.nat")

@@ -150,4 +150,5 @@ type Node interface {
 	Addrs
 	Events
 	Modules
+	Shares
 }

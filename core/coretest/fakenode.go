@@ -22,6 +22,7 @@ type FakeNode struct {
 	*Identity
 	*fakeEvents
 	*fakePeers
+	core.ShareTable
 
 	addr  ma.Multiaddr
 	group map[peer.ID]*FakeNode

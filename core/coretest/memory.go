@@ -9,7 +9,7 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
-// Memory is a [core.Memory] that counts.
+// Memory is a [core.ConnMemory] that counts.
 type Memory struct {
 	limit int
 
@@ -66,4 +66,50 @@ func (m *Memory) Check(t testing.TB) {
 	}
 }
 
-var _ core.Memory = (*Memory)(nil)
+// Stream implements [core.ConnMemory].
+func (m *Memory) Stream() core.StreamMemory { return &streamMemory{memory: m} }
+
+// streamMemory is the account of a stream.
+type streamMemory struct {
+	memory *Memory
+
+	mu       sync.Mutex
+	reserved int
+	done     bool
+}
+
+// Reserve implements [core.Memory].
+func (s *streamMemory) Reserve(n int, priority uint8) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done {
+		return core.ErrConnClosed
+	}
+	if err := s.memory.Reserve(n, priority); err != nil {
+		return err
+	}
+	s.reserved += n
+	return nil
+}
+
+// Release implements [core.Memory].
+func (s *streamMemory) Release(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done {
+		return // Done has released it
+	}
+	s.reserved -= n
+	s.memory.Release(n)
+}
+
+// Done implements [core.StreamMemory].
+func (s *streamMemory) Done() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done = true
+	s.memory.Release(s.reserved)
+	s.reserved = 0
+}
+
+var _ core.ConnMemory = (*Memory)(nil)

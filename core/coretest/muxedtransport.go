@@ -48,6 +48,8 @@ func TestMuxedTransport(t *testing.T, newTransport func(*testing.T) core.MuxedTr
 		{"CloseEndsAccept", m.testCloseEndsAccept},
 		{"ManyConns", m.testManyConns},
 		{"ForeignAddresses", m.testForeignAddresses},
+		{"Admission", m.testAdmission},
+		{"AdmissionRefused", m.testAdmissionRefused},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			VerifyNoLeaks(t)
@@ -61,12 +63,14 @@ type muxedPair struct {
 	client, server     core.MuxedTransport
 	clientID, serverID peer.ID
 	listener           core.MuxedListener
+	admissions         *Admissions
 }
 
 // start makes a pair that lasts until the test ends.
 func (m *muxedSuite) start(t *testing.T) *muxedPair {
 	t.Helper()
 	nodes := FakeNodes(t, 2)
+	p := &muxedPair{admissions: new(Admissions)}
 	var transports []core.MuxedTransport
 	for _, n := range nodes {
 		tr := m.newTransport(t)
@@ -78,16 +82,15 @@ func (m *muxedSuite) start(t *testing.T) *muxedPair {
 		}
 		transports = append(transports, tr)
 	}
-	l, err := transports[1].Listen(m.listen)
+	l, err := transports[1].Listen(m.listen, p.admissions.Admit)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	return &muxedPair{
-		client: transports[0], clientID: nodes[0].ID(),
-		server: transports[1], serverID: nodes[1].ID(),
-		listener: l,
-	}
+	p.client, p.clientID = transports[0], nodes[0].ID()
+	p.server, p.serverID = transports[1], nodes[1].ID()
+	p.listener = l
+	return p
 }
 
 // connect returns both ends of a connection, which last until the test ends.
@@ -95,8 +98,8 @@ func (m *muxedSuite) connect(t *testing.T, p *muxedPair) (client, server core.Mu
 	t.Helper()
 	var wg sync.WaitGroup
 	var acceptErr error
-	wg.Go(func() { server, acceptErr = p.listener.Accept() })
-	client, err := p.client.Dial(t.Context(), p.listener.Multiaddr(), p.serverID)
+	wg.Go(func() { server, _, acceptErr = p.listener.Accept() })
+	client, err := p.client.Dial(t.Context(), p.listener.Multiaddr(), p.serverID, NewMemory(-1))
 	if err != nil {
 		p.listener.Close()
 		wg.Wait()
@@ -165,7 +168,7 @@ func (m *muxedSuite) testWrongPeer(t *testing.T) {
 	p := m.start(t)
 	wait := acceptAll(p.listener)
 	other := NewIdentity(99).ID()
-	c, err := p.client.Dial(t.Context(), p.listener.Multiaddr(), other)
+	c, err := p.client.Dial(t.Context(), p.listener.Multiaddr(), other, NewMemory(-1))
 	if err == nil {
 		c.Close()
 	}
@@ -181,7 +184,7 @@ func acceptAll(l core.MuxedListener) (wait func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
-			c, err := l.Accept()
+			c, _, err := l.Accept()
 			if err != nil {
 				return
 			}
@@ -198,7 +201,7 @@ func (m *muxedSuite) testDialCancelled(t *testing.T) {
 	p := m.start(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if c, err := p.client.Dial(ctx, p.listener.Multiaddr(), p.serverID); !errors.Is(err, context.Canceled) {
+	if c, err := p.client.Dial(ctx, p.listener.Multiaddr(), p.serverID, NewMemory(-1)); !errors.Is(err, context.Canceled) {
 		t.Errorf("dial with a cancelled context: %v, %v", c, err)
 	}
 }
@@ -209,7 +212,7 @@ func (m *muxedSuite) testDialClosedListener(t *testing.T) {
 	// A closed port is silent with some transports: give up.
 	ctx, cancel := context.WithTimeout(t.Context(), 10*soon)
 	defer cancel()
-	c, err := p.client.Dial(ctx, p.listener.Multiaddr(), p.serverID)
+	c, err := p.client.Dial(ctx, p.listener.Multiaddr(), p.serverID, NewMemory(-1))
 	if err == nil {
 		c.Close()
 		t.Error("dialled an address that is closed")
@@ -221,7 +224,7 @@ func (m *muxedSuite) testAcceptAfterClose(t *testing.T) {
 	if err := p.listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.listener.Accept(); !errors.Is(err, net.ErrClosed) {
+	if _, _, err := p.listener.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("accept: %v, want net.ErrClosed", err)
 	}
 	p.listener.Close() // does no harm
@@ -231,7 +234,7 @@ func (m *muxedSuite) testCloseEndsAccept(t *testing.T) {
 	p := m.start(t)
 	var wg sync.WaitGroup
 	var err error
-	wg.Go(func() { _, err = p.listener.Accept() })
+	wg.Go(func() { _, _, err = p.listener.Accept() })
 	p.listener.Close()
 	wg.Wait()
 	if !errors.Is(err, net.ErrClosed) {
@@ -244,7 +247,7 @@ func (m *muxedSuite) testManyConns(t *testing.T) {
 	var served sync.WaitGroup
 	served.Go(func() {
 		for {
-			c, err := p.listener.Accept()
+			c, _, err := p.listener.Accept()
 			if err != nil {
 				return
 			}
@@ -258,7 +261,7 @@ func (m *muxedSuite) testManyConns(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 20 {
 		wg.Go(func() {
-			c, err := p.client.Dial(t.Context(), p.listener.Multiaddr(), p.serverID)
+			c, err := p.client.Dial(t.Context(), p.listener.Multiaddr(), p.serverID, NewMemory(-1))
 			if err != nil {
 				t.Errorf("dial %d: %v", i, err)
 				return
@@ -279,13 +282,70 @@ func (m *muxedSuite) testManyConns(t *testing.T) {
 func (m *muxedSuite) testForeignAddresses(t *testing.T) {
 	p := m.start(t)
 	for _, a := range foreignToMuxed() {
-		if c, err := p.client.Dial(t.Context(), a, p.serverID); err == nil {
+		if c, err := p.client.Dial(t.Context(), a, p.serverID, NewMemory(-1)); err == nil {
 			c.Close()
 			t.Errorf("dialled %s", a)
 		}
-		if l, err := p.server.Listen(a); err == nil {
+		if l, err := p.server.Listen(a, p.admissions.Admit); err == nil {
 			l.Close()
 			t.Errorf("listens on %s", a)
 		}
 	}
+}
+
+// testAdmission has a connection handed out with the admission it was given, and
+// one that is given up give its back.
+func (m *muxedSuite) testAdmission(t *testing.T) {
+	p := m.start(t)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		c, admission, err := p.listener.Accept()
+		if err != nil {
+			t.Errorf("accept: %v", err)
+			return
+		}
+		a, ok := admission.(*TestAdmission)
+		if !ok || a.Ended() || !a.Remote.Equal(c.RemoteMultiaddr()) {
+			t.Errorf("a connection from %s was admitted with %+v", c.RemoteMultiaddr(), admission)
+		}
+		c.Close()
+	})
+	c, err := p.client.Dial(t.Context(), p.listener.Multiaddr(), p.serverID, NewMemory(-1))
+	wg.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-c.Done()
+	c.Close()
+
+	other := NewIdentity(99).ID() // whom the client does not find
+	if c, err := p.client.Dial(t.Context(), p.listener.Multiaddr(), other, NewMemory(-1)); err == nil {
+		c.Close()
+	}
+	p.listener.Close()
+	for i, a := range p.admissions.List()[1:] {
+		a.WaitEnded(t, i)
+	}
+}
+
+// testAdmissionRefused refuses a connection: it is not handed out, and the
+// dialer learns before long that it will not be.
+func (m *muxedSuite) testAdmissionRefused(t *testing.T) {
+	p := m.start(t)
+	p.admissions.Refuse(&core.LimitError{Scope: "coretest", Resource: "connections", Knob: "Admissions.Refuse"})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if c, _, err := p.listener.Accept(); err == nil {
+			c.Close()
+			t.Error("a connection that was refused is handed out")
+		}
+	})
+	c, err := p.client.Dial(t.Context(), p.listener.Multiaddr(), p.serverID, NewMemory(-1))
+	if err == nil {
+		<-c.Done() // the refusal came when its handshake was done
+		c.Close()
+	}
+	p.admissions.Refuse(nil)
+	p.listener.Close()
+	wg.Wait()
 }

@@ -29,13 +29,13 @@ type SecurityOptions struct {
 
 // securitySuite is one run of [TestSecurity].
 type securitySuite struct {
-	security core.Security
+	security core.SecureChannel
 	options  SecurityOptions
 }
 
 // TestSecurity tests what every security protocol must do, on an in-memory
 // connection.
-func TestSecurity(t *testing.T, security core.Security, options ...SecurityOptions) {
+func TestSecurity(t *testing.T, security core.SecureChannel, options ...SecurityOptions) {
 	s := &securitySuite{security: security}
 	if len(options) > 0 {
 		s.options = options[0]

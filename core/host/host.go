@@ -76,6 +76,7 @@ type (
 		addrBook
 		core.Events
 		moduleList
+		*core.ShareTable
 	}
 	connTable  = core.Conns
 	addrBook   = core.Addrs
@@ -120,7 +121,7 @@ func New(s Settings) (*Host, error) {
 		Log:      log,
 		OwnAddrs: h.addrs.Addrs,
 	})
-	h.Node = node{id, h.swarm, h.swarm, book, h.swarm, h.addrs, bus, h}
+	h.Node = node{id, h.swarm, h.swarm, book, h.swarm, h.addrs, bus, h, new(core.ShareTable)}
 	h.identify = identify.New(identify.Settings{
 		Node:            h,
 		Conns:           h.swarm.Conns,

@@ -64,12 +64,41 @@ func (p *Plan) validate() error {
 			return fmt.Errorf("listen/%d: no configured transport listens on %s; add one to transports or remove the address", i, a)
 		}
 	}
+	private, err := p.privateNetwork()
+	if err != nil {
+		return err
+	}
+	for _, t := range transports {
+		if _, muxed := t.Transport.(core.MuxedTransport); muxed && private != "" {
+			return fmt.Errorf("transports/%s: its connections cannot be part of the private network of security/%s; "+
+				"remove one of the two, or let gater.allow name the peers instead", t.Name, private)
+		}
+	}
+	channels := len(p.Securities)
+	if private != "" {
+		channels--
+	}
 	for _, t := range p.Transports {
-		if _, raw := t.Module.(core.RawTransport); raw && (len(p.Securities) == 0 || len(p.Muxers) == 0) {
+		if _, raw := t.Module.(core.RawTransport); raw && (channels == 0 || len(p.Muxers) == 0) {
 			return fmt.Errorf("transports/%s: its connections need at least one module in security and one in muxers", t.Name)
 		}
 	}
 	return nil
+}
+
+// privateNetwork is the name of the module that makes the network private;
+// empty if there is none.
+func (p *Plan) privateNetwork() (name string, err error) {
+	for _, m := range p.Securities {
+		if _, ok := m.Module.(core.PrivateNetwork); !ok {
+			continue
+		}
+		if name != "" {
+			return "", fmt.Errorf("security: %s and %s are both private networks, and a node has one at most; remove one", name, m.Name)
+		}
+		name = m.Name
+	}
+	return name, nil
 }
 
 // transports lists the transports for the swarm, services that are transports

@@ -8,10 +8,11 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
-func streamOnce(t testing.TB, c *Conn, s *Stream) {
+func streamOnce(t testing.TB, c *Conn, s *Stream, a core.StreamMemory) {
 	if err := c.OpenStream(core.Inbound, s); err != nil {
 		t.Fatal(err)
 	}
+	s.Charge(a)
 	if err := s.SetProtocol("/ipfs/ping/1.0.0", 4); err != nil {
 		t.Fatal(err)
 	}
@@ -20,10 +21,10 @@ func streamOnce(t testing.TB, c *Conn, s *Stream) {
 
 func BenchmarkStream(b *testing.B) {
 	c := open(b, newLimits(b, Config{}, newClock()), core.Inbound, local, 1)
-	var s Stream
+	s, a := Stream{}, c.Stream()
 	b.ReportAllocs()
 	for b.Loop() {
-		streamOnce(b, c, &s)
+		streamOnce(b, c, &s, a)
 	}
 }
 
@@ -40,8 +41,8 @@ func BenchmarkReserve(b *testing.B) {
 
 func TestAllocations(t *testing.T) {
 	c := open(t, newLimits(t, Config{}, newClock()), core.Inbound, local, 1)
-	var s Stream
-	if n := testing.AllocsPerRun(1000, func() { streamOnce(t, c, &s) }); n > 0 {
+	s, a := Stream{}, c.Stream()
+	if n := testing.AllocsPerRun(1000, func() { streamOnce(t, c, &s, a) }); n > 0 {
 		t.Errorf("stream: %v allocations", n)
 	}
 	if n := testing.AllocsPerRun(1000, func() { _ = c.Reserve(4096, 255); c.Release(4096) }); n > 0 {

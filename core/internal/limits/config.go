@@ -2,7 +2,7 @@
 
 // Package limits is the one budget of a node: how many connections and streams
 // there may be and how much memory they may hold, in all and for each subnet,
-// peer, connection and protocol.
+// peer, connection, protocol and stream.
 //
 //	{"limits": {"memory": "1GiB", "connections": 2000}}
 //
@@ -27,6 +27,13 @@ type Config struct {
 	MemoryPerPeer core.Size `json:"memory_per_peer,omitempty"`
 	// MemoryPerConnection is what one connection may take. Default: 32MiB.
 	MemoryPerConnection core.Size `json:"memory_per_connection,omitempty"`
+	// MemoryPerStream is what one stream may take, where streams have buffers
+	// of their own; with QUIC and what is built on it, connections have them.
+	// Default: 24MiB, which holds a window of 16MiB full of small messages.
+	MemoryPerStream core.Size `json:"memory_per_stream,omitempty"`
+	// MemoryPerProtocol is what the streams of one protocol may take
+	// together. Default: half of memory.
+	MemoryPerProtocol core.Size `json:"memory_per_protocol,omitempty"`
 
 	// Connections is how many connections there may be. Default: 500.
 	Connections int `json:"connections,omitempty"`
@@ -99,12 +106,16 @@ type ProtocolConfig struct {
 	// in each direction. Default: what the protocol asks for, or
 	// streams_per_protocol_per_peer.
 	StreamsPerPeer int `json:"streams_per_peer,omitempty"`
+	// Memory is what the streams of the protocol may take together.
+	// Default: memory_per_protocol.
+	Memory core.Size `json:"memory,omitempty"`
 }
 
 // Defaults that do not follow from other limits.
 const (
 	defaultMemory        = 256 << 20
 	defaultPeerMemory    = 32 << 20
+	defaultStreamMemory  = 24 << 20
 	defaultConnections   = 500
 	defaultHandshakes    = 64
 	defaultPeerConns     = 8

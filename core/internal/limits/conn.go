@@ -4,13 +4,13 @@ package limits
 
 import (
 	"errors"
-	"math/bits"
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
 )
 
-// Conn is one counted connection. It is the [core.Memory] of its muxer.
+// Conn is one counted connection. It is the [core.Admission] of its transport
+// and the [core.ConnMemory] of its muxer.
 type Conn struct {
 	limits *Limits
 	dir    core.Direction
@@ -20,7 +20,8 @@ type Conn struct {
 	handshaking bool
 	sources     [2]*source // nil for what is not counted by subnet
 	peer        *peerScope // nil until SetPeer
-	memory      int64
+	own         int64      // memory that no stream has taken
+	memory      int64      // all, that of streams included
 	streams     counts
 	first       *Stream // of the open streams
 }
@@ -83,8 +84,19 @@ func (c *Conn) Reserve(n int, priority uint8) error {
 	if c.done {
 		return core.ErrConnClosed
 	}
+	if err := c.fits(n, priority); err != nil {
+		return err
+	}
+	c.own += int64(n)
+	c.addMemory(int64(n))
+	return nil
+}
+
+// fits reports that n bytes more are within the limits of the connection and
+// of what contains it.
+func (c *Conn) fits(n int, priority uint8) error {
+	l, cfg := c.limits, &c.limits.config
 	fits := func(used int64, limit core.Size) bool { return int64(n) <= allowed(int64(limit), priority)-used }
-	cfg := &l.config
 	switch {
 	case !fits(c.memory, cfg.MemoryPerConnection):
 		return l.refuseMemory("connection", cfg.MemoryPerConnection, "memory_per_connection", priority)
@@ -93,7 +105,6 @@ func (c *Conn) Reserve(n int, priority uint8) error {
 	case !fits(l.memory, cfg.Memory):
 		return l.refuseMemory("system", cfg.Memory, "memory", priority)
 	}
-	c.addMemory(int64(n))
 	return nil
 }
 
@@ -101,8 +112,10 @@ func (c *Conn) Reserve(n int, priority uint8) error {
 func (c *Conn) Release(n int) {
 	c.limits.mu.Lock()
 	defer c.limits.mu.Unlock()
-	if n > 0 {
-		c.addMemory(-min(int64(n), c.memory))
+	if n > 0 && !c.done {
+		given := min(int64(n), c.own)
+		c.own -= given
+		c.addMemory(-given)
 	}
 }
 
@@ -116,12 +129,6 @@ func (c *Conn) addMemory(n int64) {
 
 func (l *Limits) refuseMemory(scope string, limit core.Size, key string, priority uint8) error {
 	return l.refuseKnob(scope, "bytes of memory", allowed(int64(limit), priority), key, "limits."+key)
-}
-
-// allowed is the part of a limit that a priority may use: (1+priority)/256.
-func allowed(limit int64, priority uint8) int64 {
-	hi, lo := bits.Mul64(uint64(max(limit, 0)), uint64(priority)+1)
-	return int64(hi<<56 | lo>>8)
 }
 
 // Done gives back all that the connection and its streams have. It may be
@@ -152,3 +159,5 @@ func (c *Conn) Done() {
 	*l.conns.of(c.dir)--
 	c.done = true
 }
+
+var _ core.Admission = (*Conn)(nil)

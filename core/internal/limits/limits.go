@@ -30,7 +30,8 @@ type Limits struct {
 	// peers and protocols have entries for what is open only, so they are
 	// bounded by the connections and the streams.
 	peers     map[peer.ID]*peerScope
-	protocols map[protocolKey]int
+	protocols map[string]*protocolScope
+	spare     *protocolScope           // the last that was left, for the next
 	sources   map[netip.Prefix]*source // bounded as maxSources says
 	refused   map[string]uint64        // by key; one entry each key of the configuration
 }
@@ -46,6 +47,13 @@ func (c *counts) of(dir core.Direction) *int {
 }
 
 func (c *counts) total() int { return c.in + c.out }
+
+// protocolScope is what one protocol has.
+type protocolScope struct {
+	id      string
+	streams counts
+	memory  int64
+}
 
 // protocolKey names the streams of one protocol in one direction.
 type protocolKey struct {
@@ -69,7 +77,7 @@ func New(c Config, now func() time.Time) *Limits {
 	l := &Limits{
 		now:       now,
 		peers:     make(map[peer.ID]*peerScope),
-		protocols: make(map[protocolKey]int),
+		protocols: make(map[string]*protocolScope),
 		sources:   make(map[netip.Prefix]*source),
 		refused:   make(map[string]uint64),
 	}

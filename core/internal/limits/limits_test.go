@@ -27,6 +27,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{
 		Memory: 256 << 20, MemoryPerPeer: 32 << 20, MemoryPerConnection: 32 << 20,
+		MemoryPerStream: 24 << 20, MemoryPerProtocol: 128 << 20,
 		Connections: 500, InboundConnections: 400, Target: 350, Grace: core.Duration(20 * time.Second),
 		Handshakes: 64, ConnectionsPerPeer: 8, ConnectionsPerSubnet: 8, ConnectRate: 0.2, ConnectBurst: 16,
 		Streams: 16384, InboundStreams: 13107, StreamsPerPeer: 2048, StreamsPerConnection: 1000,

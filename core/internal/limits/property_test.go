@@ -16,12 +16,14 @@ type modelConn struct {
 	conn    *Conn
 	dir     core.Direction
 	peer    int // -1 in handshake
-	memory  int
+	memory  int // that of streams not included
 	streams []*modelStream
 }
 
 type modelStream struct {
 	scope    *Stream
+	account  core.StreamMemory
+	memory   int
 	dir      core.Direction
 	protocol string
 }
@@ -34,7 +36,7 @@ type model struct {
 
 // expect counts what is open.
 func (m *model) expect() (s Stat) {
-	peers, protocols := map[int]bool{}, map[protocolKey]bool{}
+	peers, protocols := map[int]bool{}, map[string]bool{}
 	for _, c := range m.conns {
 		s.Memory += int64(c.memory)
 		if c.dir == core.Inbound {
@@ -54,8 +56,9 @@ func (m *model) expect() (s Stat) {
 			} else {
 				s.OutboundStreams++
 			}
+			s.Memory += int64(st.memory)
 			if st.protocol != "" {
-				protocols[protocolKey{st.protocol, st.dir}] = true
+				protocols[st.protocol] = true
 			}
 		}
 	}
@@ -68,6 +71,7 @@ func (m *model) check(t *rapid.T) {
 	if got, want := m.l.Stat(), m.expect(); got != want {
 		t.Fatalf("counted %+v, want %+v", got, want)
 	}
+	protocols := map[string]int64{}
 	memory, conns, streams := map[peer.ID]int64{}, map[peer.ID]int{}, map[peer.ID]int{}
 	for _, c := range m.conns {
 		if c.peer >= 0 {
@@ -75,14 +79,23 @@ func (m *model) check(t *rapid.T) {
 			conns[peerID(c.peer)]++
 			streams[peerID(c.peer)] += len(c.streams)
 		}
+		for _, st := range c.streams {
+			memory[peerID(c.peer)] += int64(st.memory)
+			protocols[st.protocol] += int64(st.memory)
+		}
+	}
+	for id, p := range m.l.protocols {
+		if p.memory != protocols[id] || p.memory > int64(m.l.config.MemoryPerProtocol) || p.streams.total() == 0 {
+			t.Fatalf("protocol has %+v, want %d bytes", p, protocols[id])
+		}
 	}
 	for id, p := range m.l.peers {
 		if p.memory != memory[id] || p.conns != conns[id] || p.streams.total() != streams[id] {
 			t.Fatalf("peer has %+v, want %d bytes, %d connections, %d streams", p, memory[id], conns[id], streams[id])
 		}
 		for key, n := range p.protocols {
-			if n < 1 || n > m.l.protocols[key] {
-				t.Fatalf("%v: %d of %d", key, n, m.l.protocols[key])
+			if all := *m.l.protocols[key.id].streams.of(key.dir); n < 1 || n > all {
+				t.Fatalf("%v: %d of %d", key, n, all)
 			}
 		}
 	}
@@ -145,6 +158,8 @@ func TestRandom(t *testing.T) {
 			"stream": func(t *rapid.T) {
 				c, st := pick(t), &modelStream{scope: new(Stream), dir: direction.Draw(t, "dir")}
 				if c.conn.OpenStream(st.dir, st.scope) == nil {
+					st.account = c.conn.Stream()
+					st.scope.Charge(st.account)
 					c.streams = append(c.streams, st)
 				}
 			},
@@ -155,9 +170,28 @@ func TestRandom(t *testing.T) {
 					c.streams[i].protocol = id
 				}
 			},
+			"reserve for a stream": func(t *rapid.T) {
+				c, i := pickStream(t)
+				n := rapid.IntRange(-10, 300).Draw(t, "bytes")
+				if c.streams[i].account.Reserve(n, rapid.Byte().Draw(t, "priority")) == nil {
+					c.streams[i].memory += max(n, 0)
+				}
+			},
+			"release of a stream": func(t *rapid.T) {
+				c, i := pickStream(t)
+				n := rapid.IntRange(-10, 300).Draw(t, "bytes")
+				c.streams[i].account.Release(n)
+				c.streams[i].memory -= min(max(n, 0), c.streams[i].memory)
+			},
 			"end": func(t *rapid.T) {
 				c, i := pickStream(t)
-				c.streams[i].scope.Done()
+				if rapid.Bool().Draw(t, "account first") {
+					c.streams[i].account.Done()
+					c.streams[i].scope.Done()
+				} else {
+					c.streams[i].scope.Done()
+					c.streams[i].account.Done()
+				}
 				c.streams = append(c.streams[:i], c.streams[i+1:]...)
 			},
 			"close": func(t *rapid.T) {

@@ -2,11 +2,7 @@
 
 package limits
 
-import (
-	"maps"
-
-	"github.com/xnode-p2p/xnode/core"
-)
+import "maps"
 
 // Stat is what is counted. All is zero when nothing is open.
 type Stat struct {
@@ -22,7 +18,7 @@ type Stat struct {
 	Peers   int `json:"peers"`
 	Subnets int `json:"subnets"`
 	// InboundStreams and OutboundStreams are open streams, and Protocols the
-	// protocols they have, each counted for each direction.
+	// protocols they have.
 	InboundStreams  int `json:"inbound_streams"`
 	OutboundStreams int `json:"outbound_streams"`
 	Protocols       int `json:"protocols"`
@@ -54,5 +50,3 @@ func (l *Limits) Refused() map[string]uint64 {
 	defer l.mu.Unlock()
 	return maps.Clone(l.refused)
 }
-
-var _ core.Memory = (*Conn)(nil)

@@ -18,7 +18,8 @@ type Stream struct {
 
 	// The rest is guarded by conn.limits.mu.
 	open       bool
-	protocol   string // empty until SetProtocol
+	account    *account       // nil if the stream has none
+	protocol   *protocolScope // nil until SetProtocol
 	prev, next *Stream
 }
 
@@ -79,25 +80,58 @@ func (s *Stream) SetProtocol(id string, maxPerPeer int) error {
 	if !s.open {
 		return core.ErrConnClosed
 	}
-	if s.protocol == id {
+	if s.protocol != nil && s.protocol.id == id {
 		return nil
 	}
+	scope := l.protocols[id]
+	if scope == nil {
+		if l.spare == nil {
+			l.spare = new(protocolScope)
+		}
+		scope = l.spare
+		scope.id = id
+	}
 	key := protocolKey{id, s.dir}
-	if err := l.checkProtocol(s.conn.peer, key, maxPerPeer); err != nil {
+	if err := l.checkProtocol(s.conn.peer, scope, key, maxPerPeer); err != nil {
 		return err
 	}
+	if s.account != nil {
+		if err := l.protocolFits(scope, s.account.memory, 255); err != nil {
+			return err
+		}
+	}
+	if scope == l.spare {
+		l.protocols[id], l.spare = scope, nil
+	}
 	s.leaveProtocol()
-	s.protocol = id
+	s.protocol = scope
+	*scope.streams.of(s.dir)++
 	p := s.conn.peer
 	if p.protocols == nil {
 		p.protocols = make(map[protocolKey]int)
 	}
-	l.protocols[key]++
 	p.protocols[key]++
+	if s.account != nil {
+		s.account.join(scope)
+	}
 	return nil
 }
 
-func (l *Limits) checkProtocol(p *peerScope, key protocolKey, maxPerPeer int) error {
+// Charge says which account of the connection is the stream's, so that its
+// protocol pays for what it takes. Call it before SetProtocol.
+func (s *Stream) Charge(m core.StreamMemory) {
+	a, ok := m.(*account)
+	if !ok || a.conn != s.conn {
+		return
+	}
+	s.conn.limits.mu.Lock()
+	defer s.conn.limits.mu.Unlock()
+	if s.open {
+		s.account = a
+	}
+}
+
+func (l *Limits) checkProtocol(p *peerScope, scope *protocolScope, key protocolKey, maxPerPeer int) error {
 	limit, name, knob := l.config.StreamsPerProtocol, "streams_per_protocol", "limits.streams_per_protocol"
 	perPeer, peerName, peerKnob := l.config.StreamsPerProtocolPerPeer, "streams_per_protocol_per_peer", "limits.streams_per_protocol_per_peer"
 	named := len(l.config.Protocols) > 0
@@ -120,7 +154,7 @@ func (l *Limits) checkProtocol(p *peerScope, key protocolKey, maxPerPeer int) er
 		scope := "protocol " + wire.Text(key.id, maxName) + " with peer " + p.id.Short()
 		return l.refuseKnob(scope, streamsOf(key.dir), int64(perPeer), peerName, peerKnob)
 	}
-	if l.protocols[key] >= limit {
+	if *scope.streams.of(key.dir) >= limit {
 		if knob == "" {
 			knob = protocolKnob(key.id, "streams")
 		}
@@ -135,21 +169,21 @@ func protocolKnob(id, key string) string {
 
 // leaveProtocol takes the stream out of its protocol's counts.
 func (s *Stream) leaveProtocol() {
-	if s.protocol == "" {
+	p := s.protocol
+	if p == nil {
 		return
 	}
-	key := protocolKey{s.protocol, s.dir}
-	s.protocol = ""
-	less(s.conn.limits.protocols, key)
-	less(s.conn.peer.protocols, key)
-}
-
-// less counts down and forgets what is zero.
-func less(m map[protocolKey]int, key protocolKey) {
-	if n := m[key]; n > 1 {
-		m[key] = n - 1
-	} else {
-		delete(m, key)
+	s.protocol = nil
+	if s.account != nil {
+		s.account.join(nil)
+	}
+	if *p.streams.of(s.dir)--; p.streams.total() == 0 {
+		delete(s.conn.limits.protocols, p.id)
+		s.conn.limits.spare = p
+	}
+	key, of := protocolKey{p.id, s.dir}, s.conn.peer.protocols
+	if of[key]--; of[key] == 0 {
+		delete(of, key)
 	}
 }
 

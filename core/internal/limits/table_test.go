@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -154,6 +155,35 @@ func memory(t *testing.T, l *Limits, peers, connsEach int) filler {
 	}
 }
 
+func streamMemory(t *testing.T, l *Limits, protocol string, streamsEach int) filler {
+	var accounts []core.StreamMemory
+	for _, c := range openAll(t, l, 2, 1) {
+		for range streamsEach {
+			s, a := new(Stream), c.Stream()
+			if err := c.OpenStream(core.Inbound, s); err != nil {
+				t.Fatal(err)
+			}
+			s.Charge(a)
+			if err := a.Reserve(512, 255); err != nil { // before its protocol is known
+				t.Fatal(err)
+			}
+			if err := s.SetProtocol(protocol, 0); err != nil {
+				t.Fatal(err)
+			}
+			accounts = append(accounts, a)
+		}
+	}
+	i := 0
+	return func() (func(), error) {
+		a := accounts[i%len(accounts)]
+		i++
+		if err := a.Reserve(1024, 255); err != nil {
+			return nil, err
+		}
+		return sync.OnceFunc(func() { a.Release(1024) }), nil
+	}
+}
+
 func same(remote ma.Multiaddr) func(int) ma.Multiaddr {
 	return func(int) ma.Multiaddr { return remote }
 }
@@ -175,6 +205,12 @@ func TestEveryKey(t *testing.T) {
 			func(t *testing.T, l *Limits) filler { return memory(t, l, 1, 4) }},
 		{"memory_per_connection", Config{MemoryPerConnection: 8192}, 8,
 			func(t *testing.T, l *Limits) filler { return memory(t, l, 1, 1) }},
+		{"memory_per_stream", Config{MemoryPerStream: 4096 + 512}, 8,
+			func(t *testing.T, l *Limits) filler { return streamMemory(t, l, "/a", 1) }},
+		{"memory_per_protocol", Config{MemoryPerProtocol: 8192 + 4*512}, 8,
+			func(t *testing.T, l *Limits) filler { return streamMemory(t, l, "/a", 2) }},
+		{"protocols./a.memory", Config{Protocols: map[string]ProtocolConfig{"/a": {Memory: 8192 + 4*512}}}, 8,
+			func(t *testing.T, l *Limits) filler { return streamMemory(t, l, "/a", 2) }},
 		{"connections", Config{Connections: 10}, 10,
 			func(t *testing.T, l *Limits) filler { return conns(l, core.Outbound, same(public), each) }},
 		{"inbound_connections", Config{Connections: 10}, 8,

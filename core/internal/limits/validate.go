@@ -21,6 +21,8 @@ func (c *Config) Provision() error {
 	setDefault(&c.Memory, defaultMemory)
 	setDefault(&c.MemoryPerPeer, within(defaultPeerMemory, c.Memory))
 	setDefault(&c.MemoryPerConnection, within(c.MemoryPerPeer))
+	setDefault(&c.MemoryPerStream, within(defaultStreamMemory, c.MemoryPerConnection))
+	setDefault(&c.MemoryPerProtocol, max(1, c.Memory/2))
 	setDefault(&c.Connections, defaultConnections)
 	setDefault(&c.InboundConnections, max(1, share(c.Connections, inboundNum, inboundD)))
 	setDefault(&c.Target, max(1, share(c.Connections, targetNum, targetD)))
@@ -84,7 +86,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Protocols)) {
-		if p := c.Protocols[id]; p.Streams < 0 || p.StreamsPerPeer < 0 {
+		if p := c.Protocols[id]; p.Streams < 0 || p.StreamsPerPeer < 0 || p.Memory < 0 {
 			errs = append(errs, fmt.Errorf("protocols: %s: limits cannot be below 0", id))
 		}
 	}
@@ -104,6 +106,8 @@ func (c *Config) Validate() error {
 var contained = [][2]string{
 	{"memory_per_peer", "memory"},
 	{"memory_per_connection", "memory_per_peer"},
+	{"memory_per_stream", "memory_per_connection"},
+	{"memory_per_protocol", "memory"},
 	{"inbound_connections", "connections"},
 	{"target", "connections"},
 	{"handshakes", "inbound_connections"},
@@ -124,6 +128,8 @@ func (c *Config) numbers() map[string]number {
 	size("memory", c.Memory)
 	size("memory_per_peer", c.MemoryPerPeer)
 	size("memory_per_connection", c.MemoryPerConnection)
+	size("memory_per_stream", c.MemoryPerStream)
+	size("memory_per_protocol", c.MemoryPerProtocol)
 	count("connections", c.Connections)
 	count("inbound_connections", c.InboundConnections)
 	count("target", c.Target)

@@ -58,6 +58,7 @@ func (c *Conn) acceptStream(muxed core.MuxedStream) {
 		c.swarm.Log.Debug("stream refused", "peer", c.RemotePeer(), "reason", err)
 		return
 	}
+	st.charge()
 	if !c.link(st) {
 		muxed.Reset(core.StreamShutdown)
 		st.scope.Done()
@@ -87,6 +88,7 @@ func (c *Conn) NewStream(ctx context.Context, protocols ...string) (core.Stream,
 		return nil, err
 	}
 	st.muxed = muxed
+	st.charge()
 	if !c.link(st) {
 		st.Reset(core.StreamShutdown)
 		return nil, &core.ConnError{}

@@ -128,29 +128,53 @@ func TestMuxedTransport(t *testing.T) {
 	}
 }
 
+// Who is refused by the address is refused before anything is done for it.
+func TestRefusedAtTheDoor(t *testing.T) {
+	for name, refuse := range map[string]func(t *testing.T, b *Swarm) error{
+		"address": func(t *testing.T, b *Swarm) error { return b.Gater.Update(gater.Config{Deny: []string{"1.1.1.1"}}) },
+		"limit": func(t *testing.T, b *Swarm) error {
+			b.Limits.Update(budget(t, limits.Config{Connections: 1}))
+			scope, err := b.Limits.OpenConn(core.Outbound, ma.StringCast(addr2))
+			if err == nil {
+				t.Cleanup(scope.Done)
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			a, b := newSwarm(t, w, 1), newSwarm(t, w, 2)
+			if err := refuse(t, b); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := a.Connect(t.Context(), listen(t, b, addr1)); !errors.Is(err, memnet.ErrRefused) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
 // Who is not let in learns why.
 func TestRefusalsHaveCodes(t *testing.T) {
 	for name, tc := range map[string]struct {
 		refuse func(t *testing.T, b *Swarm, a peer.ID)
 		code   core.ConnCode
 	}{
-		"address": {func(t *testing.T, b *Swarm, _ peer.ID) {
-			if err := b.Gater.Update(gater.Config{Deny: []string{"1.1.1.1"}}); err != nil {
-				t.Fatal(err)
-			}
-		}, core.ConnGated},
 		"peer": {func(t *testing.T, b *Swarm, a peer.ID) {
 			if err := b.Gater.Update(gater.Config{Deny: []string{a.String()}}); err != nil {
 				t.Fatal(err)
 			}
 		}, core.ConnGated},
-		"limit": {func(t *testing.T, b *Swarm, _ peer.ID) {
-			b.Limits.Update(budget(t, limits.Config{Connections: 1}))
+		"limit": {func(t *testing.T, b *Swarm, a peer.ID) {
+			b.Limits.Update(budget(t, limits.Config{ConnectionsPerPeer: 1}))
 			scope, err := b.Limits.OpenConn(core.Outbound, ma.StringCast(addr2))
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(scope.Done)
+			if err := scope.SetPeer(a); err != nil {
+				t.Fatal(err)
+			}
 		}, core.ConnLimitExceeded},
 	} {
 		t.Run(name, func(t *testing.T) {

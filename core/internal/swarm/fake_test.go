@@ -79,7 +79,7 @@ type fakeTransport struct {
 func (*fakeTransport) Match(a ma.Multiaddr) bool { return !has(a, ma.P_UDP) }
 
 // Dial implements [core.MuxedTransport].
-func (t *fakeTransport) Dial(ctx context.Context, a ma.Multiaddr, p peer.ID) (core.MuxedConn, error) {
+func (t *fakeTransport) Dial(ctx context.Context, a ma.Multiaddr, p peer.ID, _ core.ConnMemory) (core.MuxedConn, error) {
 	t.mu.Lock()
 	t.dials++
 	r, l := t.rules[a.String()], t.listeners[a.String()]
@@ -93,8 +93,12 @@ func (t *fakeTransport) Dial(ctx context.Context, a ma.Multiaddr, p peer.ID) (co
 		return nil, &core.PeerMismatchError{Want: p, Got: l.self.ID()}
 	}
 	here, there := newSessions(t.self, l.self, a)
+	admission, err := l.admit(there.RemoteMultiaddr())
+	if err != nil {
+		return nil, memnet.ErrRefused
+	}
 	select {
-	case l.waiting <- there:
+	case l.waiting <- admitted{there, admission}:
 		return here, nil
 	case <-l.closed:
 		return nil, memnet.ErrRefused
@@ -104,13 +108,13 @@ func (t *fakeTransport) Dial(ctx context.Context, a ma.Multiaddr, p peer.ID) (co
 }
 
 // Listen implements [core.MuxedTransport].
-func (t *fakeTransport) Listen(a ma.Multiaddr) (core.MuxedListener, error) {
+func (t *fakeTransport) Listen(a ma.Multiaddr, admit core.Admit) (core.MuxedListener, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.listeners[a.String()] != nil {
 		return nil, memnet.ErrInUse
 	}
-	l := &fakeListener{t, a, make(chan *fakeSession), make(chan struct{}), sync.Once{}}
+	l := &fakeListener{t, a, admit, make(chan admitted), make(chan struct{}), sync.Once{}}
 	t.listeners[a.String()] = l
 	return l, nil
 }
@@ -118,17 +122,24 @@ func (t *fakeTransport) Listen(a ma.Multiaddr) (core.MuxedListener, error) {
 type fakeListener struct {
 	*fakeTransport
 	addr    ma.Multiaddr
-	waiting chan *fakeSession
+	admit   core.Admit
+	waiting chan admitted
 	closed  chan struct{}
 	once    sync.Once
 }
 
-func (l *fakeListener) Accept() (core.MuxedConn, error) {
+// admitted is a connection to accept.
+type admitted struct {
+	*fakeSession
+	core.Admission
+}
+
+func (l *fakeListener) Accept() (core.MuxedConn, core.Admission, error) {
 	select {
-	case s := <-l.waiting:
-		return s, nil
+	case a := <-l.waiting:
+		return a.fakeSession, a.Admission, nil
 	case <-l.closed:
-		return nil, net.ErrClosed
+		return nil, nil, net.ErrClosed
 	}
 }
 

@@ -84,7 +84,7 @@ func (l *Listener) bind(a ma.Multiaddr, old *Listener) (err error) {
 			l.raw, err = tr.Listen(a)
 		}
 	case core.MuxedTransport:
-		l.muxed, err = tr.Listen(a)
+		l.muxed, err = tr.Listen(a, l.admit)
 	}
 	return err
 }
@@ -142,30 +142,36 @@ func (l *Listener) acceptNext() error {
 	return l.acceptMuxed()
 }
 
-// receive calls Accept of a listener. A panic is an error: it may be one that a
-// remote has provoked.
-func receive[C any](accept func() (C, error)) (c C, err error) {
-	defer recovered(&err)
-	return accept()
+// admit counts an inbound connection that the rules let in.
+func (s *Swarm) admit(remote ma.Multiaddr) (scope *limits.Conn, err error) {
+	if err = s.Gater.Addr(remote); err == nil {
+		scope, err = s.Limits.OpenConn(core.Inbound, remote)
+	}
+	if err != nil {
+		s.Log.Debug("connection refused", "remote", remote, "reason", err)
+	}
+	return scope, err
+}
+
+// admit is the [core.Admit] of a muxed transport.
+func (l *Listener) admit(remote ma.Multiaddr) (core.Admission, error) {
+	scope, err := l.swarm.admit(remote)
+	if err != nil {
+		return nil, err
+	}
+	return scope, nil
 }
 
 // acceptRaw accepts one connection, counts it, and has it upgraded.
 func (l *Listener) acceptRaw() error {
 	s := l.swarm
-	raw, err := receive(l.raw.Accept)
+	raw, err := l.receiveRaw()
 	if err != nil {
 		return err
 	}
-	remote := raw.RemoteMultiaddr()
-	if err := s.Gater.Addr(remote); err != nil {
-		raw.Close()
-		s.Log.Debug("connection refused", "remote", remote, "reason", err)
-		return nil
-	}
-	scope, err := s.Limits.OpenConn(core.Inbound, remote)
+	scope, err := s.admit(raw.RemoteMultiaddr())
 	if err != nil {
 		raw.Close()
-		s.Log.Debug("connection refused", "remote", remote, "reason", err)
 		return nil
 	}
 	// The upgrade belongs to the swarm: the listener may close meanwhile.
@@ -219,26 +225,45 @@ func closeCode(err error) core.ConnCode {
 	return core.ConnNoError
 }
 
+// receiveRaw calls Accept of a listener. A panic is an error: it may be one that
+// a remote has provoked.
+func (l *Listener) receiveRaw() (c manet.Conn, err error) {
+	defer recovered(&err)
+	return l.raw.Accept()
+}
+
+// receiveMuxed is the same for a muxed transport.
+func (l *Listener) receiveMuxed() (c core.MuxedConn, admission core.Admission, err error) {
+	defer recovered(&err)
+	return l.muxed.Accept()
+}
+
+// errAdmission is about a transport that lets connections in on its own.
+var errAdmission = errors.New("the transport has not asked whether it may accept the connection")
+
 // acceptMuxed accepts one connection that needs no upgrade.
 func (l *Listener) acceptMuxed() error {
 	s := l.swarm
-	muxed, err := receive(l.muxed.Accept)
+	muxed, admission, err := l.receiveMuxed()
 	if err != nil {
 		return err
 	}
-	remote := muxed.RemoteMultiaddr()
-	var scope *limits.Conn
-	if err = s.Gater.Addr(remote); err == nil {
-		if scope, err = s.Limits.OpenConn(core.Inbound, remote); err == nil {
-			stat := core.ConnStat{Direction: core.Inbound, Transport: l.transport.Name}
-			if _, err = s.add(muxed, scope, stat); err == nil {
-				return nil
-			}
-			scope.Done()
+	scope, ok := admission.(*limits.Conn)
+	if !ok {
+		err = errAdmission
+	} else {
+		stat := core.ConnStat{Direction: core.Inbound, Transport: l.transport.Name}
+		if _, err = s.add(muxed, scope, stat); err == nil {
+			return nil
 		}
 	}
-	s.Log.Debug("connection refused", "remote", remote, "reason", err)
+	s.Log.Debug("connection refused", "remote", muxed.RemoteMultiaddr(), "reason", err)
 	// Saying goodbye may take a moment, in which others want to come in.
-	l.accepting.Go(func() { muxed.CloseWithCode(closeCode(err)) })
+	l.accepting.Go(func() {
+		muxed.CloseWithCode(closeCode(err))
+		if scope != nil {
+			scope.Done()
+		}
+	})
 	return nil
 }

@@ -173,7 +173,7 @@ func (s *Swarm) connectWith(ctx context.Context, t Transport, p peer.ID, a *atte
 	}()
 	done := a.step("dial")
 	if mt, ok := t.Transport.(core.MuxedTransport); ok {
-		muxed, err := mt.Dial(ctx, a.Addr, p)
+		muxed, err := mt.Dial(ctx, a.Addr, p, scope)
 		done(t.Name)
 		if err != nil {
 			return withCause(ctx, err)

@@ -39,6 +39,13 @@ type Stream struct {
 	wait       waiting // in the reaper's list
 }
 
+// charge has the stream's memory counted with its protocol.
+func (st *Stream) charge() {
+	if a, ok := st.muxed.(core.Accounted); ok {
+		st.scope.Charge(a.Memory())
+	}
+}
+
 // dial agrees on one of protocols. If the peer is known to speak one of them,
 // or there is only one and nothing is known, the answer is awaited with the
 // first read.

@@ -5,10 +5,6 @@ package upgrade
 import (
 	"net"
 
-	ma "github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
-
-	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/internal/multistream"
 )
 
@@ -16,7 +12,7 @@ import (
 // carries what the negotiation has left to say, its first read what it has
 // left to hear.
 type negotiated struct {
-	manet.Conn
+	net.Conn
 	stream      multistream.Stream
 	negotiating bool
 }
@@ -45,15 +41,3 @@ func (n *negotiated) settled(plain net.Conn) net.Conn {
 	}
 	return n
 }
-
-// manetConn gives a secured connection the addresses of the plain one.
-type manetConn struct {
-	core.SecureConn
-	raw manet.Conn
-}
-
-// LocalMultiaddr implements [manet.Conn].
-func (c manetConn) LocalMultiaddr() ma.Multiaddr { return c.raw.LocalMultiaddr() }
-
-// RemoteMultiaddr implements [manet.Conn].
-func (c manetConn) RemoteMultiaddr() ma.Multiaddr { return c.raw.RemoteMultiaddr() }

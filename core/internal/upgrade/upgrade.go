@@ -31,7 +31,8 @@ type Upgrader struct {
 
 // choices are what is offered, in order of preference.
 type choices struct {
-	securities    []core.Security
+	network       core.PrivateNetwork // nil for none
+	securities    []core.SecureChannel
 	securityNames []string
 	muxers        []core.Muxer
 	muxerNames    []string
@@ -45,10 +46,17 @@ func New(identity core.Identity) *Upgrader {
 }
 
 // Set says what connections are upgraded with from now on, in order of preference.
+// A [core.PrivateNetwork] among the securities wraps every connection.
 func (u *Upgrader) Set(securities []core.Security, muxers []core.Muxer) {
-	c := &choices{securities: slices.Clone(securities), muxers: slices.Clone(muxers)}
+	c := &choices{muxers: slices.Clone(muxers)}
 	for _, s := range securities {
-		c.securityNames = append(c.securityNames, s.Protocol())
+		switch s := s.(type) {
+		case core.PrivateNetwork:
+			c.network = s
+		case core.SecureChannel:
+			c.securities = append(c.securities, s)
+			c.securityNames = append(c.securityNames, s.Protocol())
+		}
 	}
 	for _, m := range muxers {
 		c.muxerNames = append(c.muxerNames, m.Protocol())
@@ -64,7 +72,7 @@ type Request struct {
 	// Expect is the peer that must be on the other side; empty for any.
 	Expect peer.ID
 	// Memory is the budget of the connection.
-	Memory core.Memory
+	Memory core.ConnMemory
 	// Step, if set, is told of every stage as it begins.
 	Step func(name string) (done func(detail string))
 }
@@ -117,6 +125,13 @@ func (u *Upgrader) upgrade(ctx context.Context, raw manet.Conn, r Request) (*Con
 	defer stop()
 
 	conn := &negotiated{Conn: raw}
+	if offer.network != nil {
+		protected, err := offer.network.Protect(raw)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", offer.network.Protocol(), err)
+		}
+		conn.Conn = protected
+	}
 	security, err := choose(conn, r, "security", offer.securityNames)
 	if err != nil {
 		return nil, err
@@ -141,7 +156,7 @@ func (u *Upgrader) upgrade(ctx context.Context, raw manet.Conn, r Request) (*Con
 		return nil, &core.PeerMismatchError{Want: r.Expect, Got: secure.RemotePeer()}
 	}
 
-	muxed := &negotiated{Conn: manetConn{secure, raw}}
+	muxed := &negotiated{Conn: secure}
 	muxer, err := chooseMuxer(muxed, r, secure.Muxer(), offer.muxerNames)
 	if err != nil {
 		return nil, err

@@ -23,23 +23,23 @@ import (
 
 // security changes how another one works.
 type security struct {
-	core.Security
+	core.SecureChannel
 	name   string
-	secure func(core.Security, context.Context, net.Conn, core.Handshake) (core.SecureConn, error)
+	secure func(core.SecureChannel, context.Context, net.Conn, core.Handshake) (core.SecureConn, error)
 }
 
 func (s *security) Protocol() string {
 	if s.name != "" {
 		return s.name
 	}
-	return s.Security.Protocol()
+	return s.SecureChannel.Protocol()
 }
 
 func (s *security) Secure(ctx context.Context, c net.Conn, h core.Handshake) (core.SecureConn, error) {
 	if s.secure == nil {
-		return s.Security.Secure(ctx, c, h)
+		return s.SecureChannel.Secure(ctx, c, h)
 	}
-	return s.secure(s.Security, ctx, c, h)
+	return s.secure(s.SecureChannel, ctx, c, h)
 }
 
 // muxer gives another one a name, or panics.
@@ -51,7 +51,7 @@ type muxer struct {
 
 func (m *muxer) Protocol() string { return m.name }
 
-func (m *muxer) Mux(c net.Conn, initiator bool, memory core.Memory) (core.Session, error) {
+func (m *muxer) Mux(c net.Conn, initiator bool, memory core.ConnMemory) (core.Session, error) {
 	if m.panic {
 		panic("in a muxer")
 	}
@@ -61,7 +61,8 @@ func (m *muxer) Mux(c net.Conn, initiator bool, memory core.Memory) (core.Sessio
 // side is one side of an upgrade.
 type side struct {
 	id         *coretest.Identity
-	securities []core.Security
+	network    core.PrivateNetwork
+	securities []core.SecureChannel
 	muxers     []core.Muxer
 	request    Request
 	ctx        context.Context
@@ -73,7 +74,7 @@ type side struct {
 func newSide(t testing.TB, seed uint64, initiator bool) *side {
 	return &side{
 		id:         coretest.NewIdentity(seed),
-		securities: []core.Security{coretest.MustLoad[core.Security](t, "noise", "{}")},
+		securities: []core.SecureChannel{coretest.MustLoad[core.Security](t, "noise", "{}").(core.SecureChannel)},
 		muxers:     []core.Muxer{coretest.MustLoad[core.Muxer](t, "yamux", "{}")},
 		request:    Request{Initiator: initiator, Memory: coretest.NewMemory(-1)},
 		ctx:        t.Context(),
@@ -82,7 +83,14 @@ func newSide(t testing.TB, seed uint64, initiator bool) *side {
 
 func (s *side) upgrade(raw *memnet.Conn) {
 	u := New(s.id)
-	u.Set(s.securities, s.muxers)
+	var securities []core.Security
+	if s.network != nil {
+		securities = append(securities, s.network)
+	}
+	for _, c := range s.securities {
+		securities = append(securities, c)
+	}
+	u.Set(securities, s.muxers)
 	s.conn, s.err = u.Upgrade(s.ctx, raw, s.request)
 }
 
@@ -109,7 +117,7 @@ func meet(t testing.TB, a, b *side) {
 }
 
 // unaware does as a security that does not negotiate muxers.
-func unaware(s core.Security, ctx context.Context, c net.Conn, h core.Handshake) (core.SecureConn, error) {
+func unaware(s core.SecureChannel, ctx context.Context, c net.Conn, h core.Handshake) (core.SecureConn, error) {
 	h.Muxers = nil
 	return s.Secure(ctx, c, h)
 }
@@ -118,15 +126,15 @@ func TestUpgrade(t *testing.T) {
 	for name, change := range map[string]func(a, b *side){
 		"muxer within the handshake": func(a, b *side) {},
 		"muxer negotiated": func(a, b *side) {
-			a.securities[0] = &security{Security: a.securities[0], secure: unaware}
+			a.securities[0] = &security{SecureChannel: a.securities[0], secure: unaware}
 		},
 		"second choice": func(a, b *side) {
 			b.muxers = append(b.muxers, &muxer{Muxer: b.muxers[0], name: "/other"})
 			a.muxers = append([]core.Muxer{&muxer{Muxer: a.muxers[0], name: "/unknown"}}, a.muxers...)
 		},
 		"second choice, negotiated": func(a, b *side) {
-			a.securities[0] = &security{Security: a.securities[0], secure: unaware}
-			a.securities = append([]core.Security{&security{Security: a.securities[0], name: "/unknown"}}, a.securities...)
+			a.securities[0] = &security{SecureChannel: a.securities[0], secure: unaware}
+			a.securities = append([]core.SecureChannel{&security{SecureChannel: a.securities[0], name: "/unknown"}}, a.securities...)
 			a.muxers = append([]core.Muxer{&muxer{Muxer: a.muxers[0], name: "/unknown"}}, a.muxers...)
 		},
 	} {
@@ -178,23 +186,23 @@ func TestUpgradeFails(t *testing.T) {
 		change func(a, b *side)
 		want   func(error) bool
 	}{
-		"no common security": {func(a, b *side) { b.securities[0] = &security{Security: b.securities[0], name: "/other"} }, refused},
+		"no common security": {func(a, b *side) { b.securities[0] = &security{SecureChannel: b.securities[0], name: "/other"} }, refused},
 		"no common muxer":    {func(a, b *side) { b.muxers[0] = &muxer{Muxer: b.muxers[0], name: "/other"} }, refused},
 		"no common muxer, negotiated": {func(a, b *side) {
-			a.securities[0] = &security{Security: a.securities[0], secure: unaware}
+			a.securities[0] = &security{SecureChannel: a.securities[0], secure: unaware}
 			b.muxers[0] = &muxer{Muxer: b.muxers[0], name: "/other"}
 		}, refused},
 		"no security": {func(a, b *side) { a.securities = nil }, nil},
 		"wrong peer":  {func(a, b *side) { a.request.Expect = a.id.ID() }, mismatch},
 		"wrong peer that the security lets through": {func(a, b *side) {
 			a.request.Expect = a.id.ID()
-			a.securities[0] = &security{Security: a.securities[0], secure: func(s core.Security, ctx context.Context, c net.Conn, h core.Handshake) (core.SecureConn, error) {
+			a.securities[0] = &security{SecureChannel: a.securities[0], secure: func(s core.SecureChannel, ctx context.Context, c net.Conn, h core.Handshake) (core.SecureConn, error) {
 				h.Expect = ""
 				return s.Secure(ctx, c, h)
 			}}
 		}, mismatch},
 		"panic of a security": {func(a, b *side) {
-			a.securities[0] = &security{Security: a.securities[0], secure: func(core.Security, context.Context, net.Conn, core.Handshake) (core.SecureConn, error) {
+			a.securities[0] = &security{SecureChannel: a.securities[0], secure: func(core.SecureChannel, context.Context, net.Conn, core.Handshake) (core.SecureConn, error) {
 				panic("in a security")
 			}}
 		}, panicked},
@@ -222,20 +230,20 @@ func TestUpgradeIsInterrupted(t *testing.T) {
 	for name, change := range map[string]func(a, b *side){
 		"in the negotiation of security": func(a, b *side) { b.securities = nil },
 		"in the handshake": func(a, b *side) {
-			b.securities[0] = &security{Security: b.securities[0], secure: func(_ core.Security, ctx context.Context, c net.Conn, _ core.Handshake) (core.SecureConn, error) {
+			b.securities[0] = &security{SecureChannel: b.securities[0], secure: func(_ core.SecureChannel, ctx context.Context, c net.Conn, _ core.Handshake) (core.SecureConn, error) {
 				return nil, stuck(c)
 			}}
 		},
 		"in the negotiation of the muxer": func(a, b *side) {
-			a.securities[0] = &security{Security: a.securities[0], secure: unaware}
-			b.securities[0] = &security{Security: b.securities[0], secure: func(s core.Security, ctx context.Context, c net.Conn, h core.Handshake) (core.SecureConn, error) {
+			a.securities[0] = &security{SecureChannel: a.securities[0], secure: unaware}
+			b.securities[0] = &security{SecureChannel: b.securities[0], secure: func(s core.SecureChannel, ctx context.Context, c net.Conn, h core.Handshake) (core.SecureConn, error) {
 				s.Secure(ctx, c, h)
 				return nil, stuck(c)
 			}}
 		},
 		// It has lifted the interruption, as if that had been its own.
 		"at the end of the handshake": func(a, b *side) {
-			a.securities[0] = &security{Security: a.securities[0], secure: func(s core.Security, ctx context.Context, c net.Conn, h core.Handshake) (core.SecureConn, error) {
+			a.securities[0] = &security{SecureChannel: a.securities[0], secure: func(s core.SecureChannel, ctx context.Context, c net.Conn, h core.Handshake) (core.SecureConn, error) {
 				h.Muxers = nil
 				secure, err := s.Secure(ctx, c, h)
 				<-ctx.Done()
@@ -284,5 +292,63 @@ func TestNothingIsOfferedBeforeSet(t *testing.T) {
 	x, _ := memnet.Pipe()
 	if _, err := New(coretest.NewIdentity(1)).Upgrade(t.Context(), x, Request{Expect: peer.ID("")}); err == nil {
 		t.Error("upgraded with nothing")
+	}
+}
+
+// secret is a network of those who flip the same bits.
+type secret byte
+
+// Protocol implements [core.Security].
+func (secret) Protocol() string { return "/secret" }
+
+// Protect implements [core.PrivateNetwork].
+func (s secret) Protect(c net.Conn) (net.Conn, error) {
+	if s == 0 {
+		return nil, errors.New("no secret")
+	}
+	return flipped{c, s}, nil
+}
+
+type flipped struct {
+	net.Conn
+	bits secret
+}
+
+func (f flipped) Read(p []byte) (int, error) {
+	n, err := f.Conn.Read(p)
+	for i := range p[:n] {
+		p[i] ^= byte(f.bits)
+	}
+	return n, err
+}
+
+func (f flipped) Write(p []byte) (int, error) {
+	q := make([]byte, len(p))
+	for i := range p {
+		q[i] = p[i] ^ byte(f.bits)
+	}
+	return f.Conn.Write(q)
+}
+
+// TestPrivateNetwork: what a network wraps is everything from the first byte on.
+func TestPrivateNetwork(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		a, b core.PrivateNetwork
+		fine bool
+	}{
+		{"the same", secret(1), secret(1), true},
+		{"another", secret(1), secret(2), false},
+		{"one alone", secret(1), nil, false},
+		{"out of order", secret(0), secret(1), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a, b := newSide(t, 1, true), newSide(t, 2, false)
+			a.network, b.network = c.a, c.b
+			meet(t, a, b)
+			if fine := a.err == nil && b.err == nil; fine != c.fine {
+				t.Errorf("%v, %v", a.err, b.err)
+			}
+		})
 	}
 }

@@ -29,7 +29,7 @@ var (
 type session struct {
 	library *yamux.Session
 	guard   *guard
-	memory  core.Memory
+	memory  core.ConnMemory
 
 	closing atomic.Bool
 	local   atomic.Bool // closing is what ended the session

@@ -149,7 +149,7 @@ func (*Muxer) Protocol() string { return protocol }
 
 // Mux implements [core.Muxer]. Reads from conn should be cheap: they are often
 // of 12 bytes.
-func (m *Muxer) Mux(conn net.Conn, initiator bool, memory core.Memory) (core.Session, error) {
+func (m *Muxer) Mux(conn net.Conn, initiator bool, memory core.ConnMemory) (core.Session, error) {
 	s, err := m.mux(conn, initiator, memory)
 	if err != nil {
 		return nil, fmt.Errorf("yamux: %w", err)
@@ -157,7 +157,7 @@ func (m *Muxer) Mux(conn net.Conn, initiator bool, memory core.Memory) (core.Ses
 	return s, nil
 }
 
-func (m *Muxer) mux(conn net.Conn, initiator bool, memory core.Memory) (*session, error) {
+func (m *Muxer) mux(conn net.Conn, initiator bool, memory core.ConnMemory) (*session, error) {
 	g := newGuard(conn, initiator, memory, uint32(m.MaxWindow), time.Duration(m.WriteTimeout))
 	start := yamux.Server
 	if initiator {

@@ -44,10 +44,10 @@ func (*Noise) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Protocol implements [core.Security].
+// Protocol implements [core.SecureChannel].
 func (*Noise) Protocol() string { return protocol }
 
-// Secure implements [core.Security].
+// Secure implements [core.SecureChannel].
 func (n *Noise) Secure(ctx context.Context, conn net.Conn, h core.Handshake) (core.SecureConn, error) {
 	c, err := n.Handshake(ctx, conn, h, Options{})
 	if err != nil {
@@ -108,5 +108,5 @@ func within(ctx context.Context, conn net.Conn, f func() error) error {
 
 var (
 	_ caddy.Module  = (*Noise)(nil)
-	_ core.Security = (*Noise)(nil)
+	_ core.SecureChannel = (*Noise)(nil)
 )
