@@ -28,6 +28,9 @@ var (
 	ErrGated = errors.New("refused by the gater")
 	// ErrBackoff is the reason for skipping an address that failed lately.
 	ErrBackoff = errors.New("failed lately, and it is not yet time to try again")
+	// ErrBlackHole is the reason for skipping an address of a sort to which
+	// almost nothing has answered lately.
+	ErrBlackHole = errors.New("is a black hole")
 	// ErrLimited means that the only connection is a limited one and the
 	// protocol did not ask for that. See [AllowLimited].
 	ErrLimited = errors.New("the connection is limited (through a relay) and the protocol does not allow that")

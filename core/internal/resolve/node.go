@@ -80,9 +80,10 @@ func (n *node) children(a *answer) []*node {
 		}
 	}
 	rest := n.head[1:]
+	named := withName(rest, n.query().name)
 	for _, ip := range a.ips {
 		if host := hostOf(n.head[0].Code(), ip); host != nil {
-			add(slices.Concat(ma.Multiaddr{*host}, rest))
+			add(slices.Concat(ma.Multiaddr{*host}, named))
 		}
 	}
 	for _, entry := range a.entries {
@@ -92,6 +93,42 @@ func (n *node) children(a *answer) []*node {
 		}
 	}
 	return list
+}
+
+// withName is what stands behind a name, with the name as /sni where a server
+// proves that it has it: behind /tls, and behind /quic-v1 of a WebTransport
+// address without certificate hashes. /wss is written out as /tls/sni/…/ws.
+func withName(rest ma.Multiaddr, name string) ma.Multiaddr {
+	sni, err := ma.NewComponent("sni", name)
+	if err != nil || slices.ContainsFunc(rest, func(c ma.Component) bool { return c.Code() == ma.P_SNI }) {
+		return rest
+	}
+	for i, c := range rest {
+		next := 0
+		if i+1 < len(rest) {
+			next = rest[i+1].Code()
+		}
+		switch {
+		case c.Code() == ma.P_WSS:
+			return slices.Concat(rest[:i], ma.Multiaddr{*tls, *sni, *ws}, rest[i+1:])
+		case c.Code() == ma.P_TLS && next == ma.P_WS, c.Code() == ma.P_QUIC_V1 && next == ma.P_WEBTRANSPORT && !hasCertHash(rest):
+			return slices.Concat(rest[:i+1], ma.Multiaddr{*sni}, rest[i+1:])
+		}
+	}
+	return rest
+}
+
+func hasCertHash(a ma.Multiaddr) bool {
+	return slices.ContainsFunc(a, func(c ma.Component) bool { return c.Code() == ma.P_CERTHASH })
+}
+
+var tls, ws = must(ma.NewComponent("tls", "")), must(ma.NewComponent("ws", ""))
+
+func must(c *ma.Component, err error) *ma.Component {
+	if err != nil {
+		panic(err)
+	}
+	return c
 }
 
 // hostOf returns the component for an IP address, or nil if it is not of the

@@ -68,6 +68,13 @@ func (b *backoff) succeeded(k backoffKey) {
 	delete(b.entries, k)
 }
 
+// forget forgets all failures.
+func (b *backoff) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.entries)
+}
+
 // evictLocked drops what has ended long ago, or else the entry that ends first.
 func (b *backoff) evictLocked(now time.Time, most time.Duration) {
 	var first backoffKey

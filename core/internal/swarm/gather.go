@@ -127,13 +127,41 @@ func (s *Swarm) gather(ctx context.Context, d *dial, r *core.DialRecord) *race {
 		good = append(good, a)
 	}
 
+	good = s.withoutBlackHoles(d.policy, c, good)
+
 	race := &race{swarm: s, policy: d.policy, peer: c.peer, results: make(chan *attempt, len(good))}
-	for _, k := range rank(good) {
+	for _, k := range d.policy.Policy.rank(good) {
 		race.attempts = append(race.attempts, &attempt{DialAttempt: core.DialAttempt{
 			Addr: k.addr, Source: c.source[string(k.addr.Bytes())], Delay: k.delay, Outcome: core.DialCancelled,
 		}})
 	}
 	return race
+}
+
+// withoutBlackHoles leaves out what would most likely be swallowed, unless there
+// is nothing else.
+func (s *Swarm) withoutBlackHoles(policy *dialPolicy, c *candidates, addrs []ma.Multiaddr) []ma.Multiaddr {
+	if policy.Policy.NoBlackHoles {
+		return addrs
+	}
+	var left []ma.Multiaddr
+	why := make(map[string]error)
+	for _, a := range addrs {
+		if err := s.holes.check(a); err != nil {
+			why[string(a.Bytes())] = err
+		} else {
+			left = append(left, a)
+		}
+	}
+	if len(left) == 0 {
+		return addrs
+	}
+	for _, a := range addrs {
+		if err := why[string(a.Bytes())]; err != nil {
+			c.skip(a, c.source[string(a.Bytes())], err)
+		}
+	}
+	return left
 }
 
 var (

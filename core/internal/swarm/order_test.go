@@ -5,6 +5,7 @@ package swarm
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,32 +18,118 @@ import (
 
 func TestRank(t *testing.T) {
 	relay := "/p2p/" + target.ID().String() + "/p2p-circuit"
-	for name, tc := range map[string]struct{ addrs, want []string }{
+	const quic, quic6 = "/ip4/1.1.1.1/udp/1/quic-v1", "/ip6/2600::1/udp/1/quic-v1"
+	for name, tc := range map[string]struct {
+		policy      DialPolicy
+		addrs, want []string
+	}{
 		"none": {},
-		"one":  {[]string{addr1}, []string{"0s " + addr1}},
+		"one":  {addrs: []string{addr1}, want: []string{"0s " + addr1}},
 		"QUIC, then IPv6": {
-			[]string{"/ip6/2600::1/tcp/1", addr1, "/ip6/2600::1/udp/1/quic-v1", "/ip4/1.1.1.1/udp/1/quic-v1"},
-			[]string{"0s /ip6/2600::1/udp/1/quic-v1", "250ms /ip4/1.1.1.1/udp/1/quic-v1", "500ms /ip6/2600::1/tcp/1", "750ms " + addr1},
+			addrs: []string{"/ip6/2600::1/tcp/1", addr1, quic6, quic},
+			want:  []string{"0s " + quic6, "250ms " + quic, "500ms /ip6/2600::1/tcp/1", "750ms " + addr1},
+		},
+		"the versions take turns": {
+			addrs: []string{"/ip6/2600::1/tcp/1", "/ip6/2600::2/tcp/1", addr1, addr2},
+			want:  []string{"0s /ip6/2600::1/tcp/1", "250ms " + addr1, "500ms /ip6/2600::2/tcp/1", "750ms " + addr2},
+		},
+		"all sorts": {
+			addrs: []string{
+				"/ip4/1.1.1.1/udp/1/webrtc-direct", "/ip4/1.1.1.1/tcp/1/ws", "/ip4/1.1.1.1/tcp/1/tls/sni/a.example.com/ws",
+				"/ip4/1.1.1.1/udp/1/quic-v1/webtransport", addr1, quic, "/memory/1",
+			},
+			want: []string{
+				"0s /memory/1", "0s " + quic, "250ms " + addr1, "500ms /ip4/1.1.1.1/udp/1/quic-v1/webtransport",
+				"750ms /ip4/1.1.1.1/tcp/1/ws", "1s /ip4/1.1.1.1/tcp/1/tls/sni/a.example.com/ws", "1.25s /ip4/1.1.1.1/udp/1/webrtc-direct",
+			},
+		},
+		"webrtc-direct waits": {
+			addrs: []string{"/ip4/1.1.1.1/udp/1/webrtc-direct", quic},
+			want:  []string{"0s " + quic, "1s /ip4/1.1.1.1/udp/1/webrtc-direct"},
+		},
+		"webrtc-direct alone": {
+			addrs: []string{"/ip4/1.1.1.1/udp/1/webrtc-direct"},
+			want:  []string{"0s /ip4/1.1.1.1/udp/1/webrtc-direct"},
 		},
 		"private and public at once": {
-			[]string{addr1, "/ip4/10.0.0.2/tcp/1", "/ip4/10.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/1", addr2},
-			[]string{"0s /ip4/10.0.0.2/tcp/1", "0s " + addr1, "30ms /ip4/10.0.0.1/tcp/1", "60ms /ip4/127.0.0.1/tcp/1", "250ms " + addr2},
+			addrs: []string{addr1, "/ip4/10.0.0.2/tcp/1", "/ip4/10.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/1", addr2},
+			want:  []string{"0s /ip4/10.0.0.2/tcp/1", "0s " + addr1, "30ms /ip4/10.0.0.1/tcp/1", "60ms /ip4/127.0.0.1/tcp/1", "250ms " + addr2},
+		},
+		"many of one sort": {
+			addrs: []string{"/ip4/1.1.1.1/tcp/1", "/ip4/1.1.1.1/tcp/2", "/ip4/1.1.1.1/tcp/3", "/ip4/1.1.1.1/tcp/4", "/ip4/1.1.1.1/tcp/5", "/ip4/1.1.1.1/tcp/6", "/ip4/1.1.1.1/tcp/7/ws"},
+			want: []string{"0s /ip4/1.1.1.1/tcp/1", "250ms /ip4/1.1.1.1/tcp/2", "500ms /ip4/1.1.1.1/tcp/3", "750ms /ip4/1.1.1.1/tcp/4",
+				"1s /ip4/1.1.1.1/tcp/5", "1s /ip4/1.1.1.1/tcp/6", "1.25s /ip4/1.1.1.1/tcp/7/ws"},
 		},
 		"relays last": {
-			[]string{addr1 + relay, addr2 + relay, addr3},
-			[]string{"0s " + addr3, "500ms " + addr1 + relay, "750ms " + addr2 + relay},
+			addrs: []string{addr1 + relay, addr2 + relay, addr3},
+			want:  []string{"0s " + addr3, "500ms " + addr1 + relay, "750ms " + addr2 + relay},
 		},
 		"relays alone": {
-			[]string{addr1 + relay, addr2 + relay},
-			[]string{"0s " + addr1 + relay, "250ms " + addr2 + relay},
+			addrs: []string{addr1 + relay, addr2 + relay},
+			want:  []string{"0s " + addr1 + relay, "250ms " + addr2 + relay},
+		},
+		"another order": {
+			policy: DialPolicy{Order: []string{"tcp"}, Prefer: "ip4", Stagger: core.Duration(time.Second)},
+			addrs:  []string{quic, quic6, addr1, "/ip6/2600::1/tcp/1"},
+			want:   []string{"0s " + addr1, "1s /ip6/2600::1/tcp/1", "2s " + quic, "3s " + quic6},
 		},
 	} {
+		tc.policy.Provision()
+		if err := tc.policy.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 		var got []string
-		for _, r := range rank(addrs(tc.addrs...)) {
+		for _, r := range tc.policy.rank(addrs(tc.addrs...)) {
 			got = append(got, fmt.Sprint(r.delay, " ", r.addr))
 		}
 		if diff := cmp.Diff(tc.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// A rank has every address once.
+func TestRankProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var p DialPolicy
+		p.Provision()
+		given := rapid.SliceOfDistinct(rapid.Custom(func(t *rapid.T) string {
+			return rapid.SampledFrom([]string{"/ip4/1.1.1.%d", "/ip4/10.0.0.%d", "/ip6/2600::%d"}).Draw(t, "host") +
+				rapid.SampledFrom([]string{"/tcp/1", "/tcp/1/ws", "/udp/1/quic-v1", "/udp/1/quic-v1/webtransport", "/udp/1/webrtc-direct"}).Draw(t, "rest")
+		}), rapid.ID[string]).Draw(t, "addrs")
+		var list []string
+		for i, g := range given {
+			list = append(list, fmt.Sprintf(g, i+1))
+		}
+		var got []string
+		last := time.Duration(0)
+		for _, r := range p.rank(addrs(list...)) {
+			got = append(got, r.addr.String())
+			if r.delay < last {
+				t.Fatalf("%s begins before the one in front of it", r.addr)
+			}
+			last = r.delay
+		}
+		slices.Sort(got)
+		slices.Sort(list)
+		if !slices.Equal(got, list) {
+			t.Fatalf("%v became %v", list, got)
+		}
+	})
+}
+
+func TestDialPolicyErrors(t *testing.T) {
+	for want, p := range map[string]DialPolicy{
+		`order/0: "udp" is no sort of address; there are quic, tcp,`: {Order: []string{"udp"}},
+		`order/1: "tcp" is listed twice`:                             {Order: []string{"tcp", "tcp"}},
+		`prefer: "v6" is no IP version`:                              {Prefer: "v6"},
+		"stagger: -1s is negative":                                   {Stagger: core.Duration(-time.Second)},
+		"webrtc_delay: -1s is negative":                              {WebRTCDelay: core.Duration(-time.Second)},
+	} {
+		c := DialConfig{Policy: p}
+		c.Provision()
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "policy: "+want) {
+			t.Errorf("%v, want %s", err, want)
 		}
 	}
 }
@@ -163,22 +250,23 @@ func TestDialConfig(t *testing.T) {
 		given, want DialConfig
 		ok          bool
 	}{
-		"defaults":  {DialConfig{}, DialConfig{60 * second, 15 * second, 160, 8, 5 * second, 300 * second}, true},
-		"short":     {DialConfig{Timeout: 5 * second}, DialConfig{5 * second, 5 * second, 160, 8, 5 * second, 300 * second}, true},
-		"patient":   {DialConfig{AttemptTimeout: 90 * second}, DialConfig{90 * second, 90 * second, 160, 8, 5 * second, 300 * second}, true},
-		"long wait": {DialConfig{Backoff: 900 * second}, DialConfig{60 * second, 15 * second, 160, 8, 900 * second, 900 * second}, true},
+		"defaults":  {DialConfig{}, DialConfig{60 * second, 15 * second, 160, 8, 5 * second, 300 * second, DialPolicy{}}, true},
+		"short":     {DialConfig{Timeout: 5 * second}, DialConfig{5 * second, 5 * second, 160, 8, 5 * second, 300 * second, DialPolicy{}}, true},
+		"patient":   {DialConfig{AttemptTimeout: 90 * second}, DialConfig{90 * second, 90 * second, 160, 8, 5 * second, 300 * second, DialPolicy{}}, true},
+		"long wait": {DialConfig{Backoff: 900 * second}, DialConfig{60 * second, 15 * second, 160, 8, 900 * second, 900 * second, DialPolicy{}}, true},
 		"attempt beyond all": {
-			DialConfig{Timeout: second, AttemptTimeout: 2 * second}, DialConfig{second, 2 * second, 160, 8, 5 * second, 300 * second}, false,
+			DialConfig{Timeout: second, AttemptTimeout: 2 * second}, DialConfig{second, 2 * second, 160, 8, 5 * second, 300 * second, DialPolicy{}}, false,
 		},
 		"backoff beyond its most": {
-			DialConfig{Backoff: 2 * second, BackoffMax: second}, DialConfig{60 * second, 15 * second, 160, 8, 2 * second, second}, false,
+			DialConfig{Backoff: 2 * second, BackoffMax: second}, DialConfig{60 * second, 15 * second, 160, 8, 2 * second, second, DialPolicy{}}, false,
 		},
-		"negative":          {DialConfig{Parallel: -1}, DialConfig{60 * second, 15 * second, -1, 8, 5 * second, 300 * second}, false},
-		"negative per peer": {DialConfig{ParallelPerPeer: -1}, DialConfig{60 * second, 15 * second, 160, -1, 5 * second, 300 * second}, false},
+		"negative":          {DialConfig{Parallel: -1}, DialConfig{60 * second, 15 * second, -1, 8, 5 * second, 300 * second, DialPolicy{}}, false},
+		"negative per peer": {DialConfig{ParallelPerPeer: -1}, DialConfig{60 * second, 15 * second, 160, -1, 5 * second, 300 * second, DialPolicy{}}, false},
 	} {
 		c := tc.given
 		c.Provision()
-		if c != tc.want || (c.Validate() == nil) != tc.ok {
+		tc.want.Policy.Provision()
+		if !cmp.Equal(c, tc.want) || (c.Validate() == nil) != tc.ok {
 			t.Errorf("%s: %+v, %v", name, c, c.Validate())
 		}
 	}

@@ -31,6 +31,8 @@ type DialConfig struct {
 	// BackoffMax is the longest such time. Default: "5m", or backoff if that
 	// is more.
 	BackoffMax core.Duration `json:"backoff_max,omitempty"`
+	// Policy is the order of a peer's addresses.
+	Policy DialPolicy `json:"policy,omitzero"`
 }
 
 // Provision sets the defaults.
@@ -41,6 +43,7 @@ func (c *DialConfig) Provision() {
 	c.BackoffMax = cmp.Or(c.BackoffMax, max(core.Duration(5*time.Minute), c.Backoff))
 	c.Parallel = cmp.Or(c.Parallel, 160)
 	c.ParallelPerPeer = cmp.Or(c.ParallelPerPeer, 8)
+	c.Policy.Provision()
 }
 
 // Validate checks a configuration after Provision.
@@ -57,6 +60,9 @@ func (c *DialConfig) Validate() error {
 	if c.Timeout < c.AttemptTimeout {
 		return fmt.Errorf("timeout: %v is less than attempt_timeout, %v; raise it or lower attempt_timeout", c.Timeout, c.AttemptTimeout)
 	}
+	if err := c.Policy.Validate(); err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
 	return nil
 }
 
@@ -64,6 +70,12 @@ func (c *DialConfig) Validate() error {
 type dialPolicy struct {
 	DialConfig
 	slots chan struct{} // bounds the attempts under way, all peers together
+}
+
+// NetworkChanged forgets what failed in the network that the node was in before.
+func (s *Swarm) NetworkChanged() {
+	s.backoff.forget()
+	s.holes.forget()
 }
 
 // SetDial says how the swarm dials from now on.

@@ -123,6 +123,7 @@ func (s *Swarm) try(ctx context.Context, policy *dialPolicy, p peer.ID, a *attem
 	switch {
 	case err == nil:
 		s.backoff.succeeded(key)
+		s.holes.note(a.Addr, true)
 	case ctx.Err() != nil:
 		a.Outcome, a.Err = core.DialCancelled, context.Cause(ctx)
 	default:
@@ -137,6 +138,7 @@ func (s *Swarm) blame(k backoffKey, a *attempt, policy *dialPolicy) {
 	if errors.As(a.Err, &limit) {
 		return // our own
 	}
+	s.holes.note(a.Addr, a.answered())
 	s.backoff.failed(k, time.Now(), policy.DialConfig)
 	var mismatch *core.PeerMismatchError
 	if errors.As(a.Err, &mismatch) {

@@ -53,6 +53,7 @@ type Swarm struct {
 	transports atomic.Pointer[[]Transport]
 	handlers   handlers
 	backoff    backoff
+	holes      blackHoles
 	reaper     reaper
 	policy     atomic.Pointer[dialPolicy]
 	target     atomic.Pointer[trimTarget]
