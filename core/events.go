@@ -52,6 +52,10 @@ type LocalAddrsChanged struct {
 	Addrs []ma.Multiaddr
 }
 
+// NetworkChanged is emitted when the machine's interfaces or their addresses have
+// changed. [LocalAddrsChanged], if that follows from it, comes before.
+type NetworkChanged struct{}
+
 // LocalProtocolsChanged is emitted when the served protocols have changed.
 type LocalProtocolsChanged struct {
 	Protocols []string

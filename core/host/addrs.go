@@ -11,6 +11,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/internal/observed"
 	"github.com/xnode-p2p/xnode/core/peer"
 )
 
@@ -20,10 +21,12 @@ type addrs struct {
 	// bound lists the addresses of the listeners, interfaces the IP addresses
 	// of the machine.
 	bound, interfaces func() []ma.Multiaddr
+	observed          observed.Manager
 
 	renewing sync.Mutex // held while the list is renewed, so that the newest stays
 
 	mu        sync.Mutex
+	rules     addrRules
 	announced map[*[]ma.Multiaddr]struct{} // one entry each call of Announce
 	list      []ma.Multiaddr
 	told      []ma.Multiaddr // the list in the last event
@@ -31,12 +34,30 @@ type addrs struct {
 }
 
 func newAddrs(events core.Events, bound func() []ma.Multiaddr) *addrs {
-	return &addrs{
+	a := &addrs{
 		events:     events,
 		bound:      bound,
 		interfaces: interfaceAddrs,
 		announced:  make(map[*[]ma.Multiaddr]struct{}),
 	}
+	core.On(events, func(e core.Identified) {
+		if a.observed.Add(e.Conn, e.ObservedAddr, bound()) {
+			a.update()
+		}
+	})
+	core.On(events, func(e core.Disconnected) {
+		if a.observed.Remove(e.Conn) {
+			a.update()
+		}
+	})
+	return a
+}
+
+// configure says what is told from now on. Call update after it.
+func (a *addrs) configure(r addrRules) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.rules = r
 }
 
 // ListenAddrs implements [core.Addrs].
@@ -87,12 +108,14 @@ func (a *addrs) update() {
 func (a *addrs) renew() {
 	a.renewing.Lock()
 	defer a.renewing.Unlock()
-	list := reachable(a.bound(), a.interfaces)
+	bound := a.bound()
+	list := append(reachable(bound, a.interfaces), a.observed.Addrs(bound)...)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for entry := range a.announced {
 		list = append(list, *entry...)
 	}
+	list = a.rules.apply(list)
 	slices.SortFunc(list, func(x, y ma.Multiaddr) int { return x.Compare(y) })
 	a.list = slices.CompactFunc(list, ma.Multiaddr.Equal)
 }

@@ -182,3 +182,68 @@ func TestConcurrentAnnouncements(t *testing.T) {
 		t.Errorf("the last event says %s", last)
 	}
 }
+
+func TestAddrRules(t *testing.T) {
+	t.Setenv("XNODE_TEST_HOST", "node.example.org")
+	for name, tc := range map[string]struct {
+		config AddrsConfig
+		want   string
+	}{
+		"as found": {AddrsConfig{}, "[/ip4/127.0.0.1/tcp/1 /ip4/192.168.1.7/tcp/1 /ip4/203.0.113.9/tcp/1]"},
+		"instead":  {AddrsConfig{Announce: []string{"/dns4/{env.XNODE_TEST_HOST}/tcp/4001"}}, "[/dns4/node.example.org/tcp/4001]"},
+		"as well": {AddrsConfig{Append: []string{"/ip4/45.1.2.3/tcp/9"}},
+			"[/ip4/45.1.2.3/tcp/9 /ip4/127.0.0.1/tcp/1 /ip4/192.168.1.7/tcp/1 /ip4/203.0.113.9/tcp/1]"},
+		"filtered": {AddrsConfig{Filter: []string{"private", "127.0.0.0/8"}, Append: []string{"/ip4/10.0.0.9/tcp/1"}},
+			"[/ip4/10.0.0.9/tcp/1 /ip4/203.0.113.9/tcp/1]"},
+		"all three": {AddrsConfig{Announce: []string{"/ip4/10.0.0.8/tcp/1"}, Filter: []string{"private"}, Append: []string{"/ip4/10.0.0.9/tcp/1"}},
+			"[/ip4/10.0.0.8/tcp/1 /ip4/10.0.0.9/tcp/1]"},
+	} {
+		rules, err := tc.config.rules()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		l := newListing(t, "/ip4/0.0.0.0/tcp/1")
+		l.configure(rules)
+		l.update()
+		if got := fmt.Sprint(l.Addrs()); got != tc.want {
+			t.Errorf("%s: %s, want %s", name, got, tc.want)
+		}
+	}
+	id := peer.FromPublicKey(peer.Ed25519FromSeed([32]byte{1}).Public()).String()
+	for want, c := range map[string]AddrsConfig{
+		`announce/1: "1.2.3.4" is no multiaddr`:             {Announce: []string{"/ip4/1.2.3.4/tcp/1", "1.2.3.4"}},
+		"append/0: /ip4/1.2.3.4/tcp/1/p2p/" + id + " names": {Append: []string{"/ip4/1.2.3.4/tcp/1/p2p/" + id}},
+		"announce/0: /ip4/0.0.0.0/tcp/1 cannot be dialled":  {Announce: []string{"/ip4/0.0.0.0/tcp/1"}},
+		"filter: ": {Filter: []string{"everything"}},
+	} {
+		if _, err := c.rules(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// observer is a connection from a peer somewhere on the Internet.
+type observer struct {
+	core.Conn
+	remote string
+}
+
+func (*observer) LocalMultiaddr() ma.Multiaddr    { return ma.StringCast("/ip4/192.168.1.7/tcp/1") }
+func (o *observer) RemoteMultiaddr() ma.Multiaddr { return ma.StringCast(o.remote) }
+func (*observer) Stat() core.ConnStat             { return core.ConnStat{} }
+
+// What peers see is told to others while enough of them are there.
+func TestObservedAddrs(t *testing.T) {
+	l := newListing(t, "/ip4/192.168.1.7/tcp/1")
+	l.update()
+	l.expect(t, "alone", "[/ip4/192.168.1.7/tcp/1]", "[/ip4/192.168.1.7/tcp/1]")
+	var last *observer
+	for i := range 4 {
+		l.expect(t, "too few", "[/ip4/192.168.1.7/tcp/1]")
+		last = &observer{remote: fmt.Sprintf("/ip4/44.0.%d.1/tcp/1", i)}
+		l.bus.Emit(core.Identified{Conn: last, ObservedAddr: ma.StringCast("/ip4/45.1.2.3/tcp/9")})
+	}
+	l.expect(t, "four", "[/ip4/45.1.2.3/tcp/9 /ip4/192.168.1.7/tcp/1]", "[/ip4/45.1.2.3/tcp/9 /ip4/192.168.1.7/tcp/1]")
+	l.bus.Emit(core.Disconnected{Conn: last})
+	l.expect(t, "one is gone", "[/ip4/192.168.1.7/tcp/1]", "[/ip4/192.168.1.7/tcp/1]")
+}

@@ -68,7 +68,7 @@ func (a *App) Start() error {
 	a.peer = peer.FromPublicKey(key.Public())
 	v, _, err := hosts.LoadOrNew(a.peer, func() (caddy.Destructor, error) {
 		logs := new(core.Logs)
-		h, err := New(Settings{Key: key, Log: core.Logger(logs.WithLogs(a.ctx))})
+		h, err := New(Settings{Key: key, Log: core.Logger(logs.WithLogs(a.ctx)), WatchNetwork: true})
 		if err == nil {
 			h.logs = logs
 		}

@@ -29,6 +29,9 @@ type Config struct {
 	// Default: ["/ip4/0.0.0.0/tcp/0"], a free port on all interfaces.
 	Listen []string `json:"listen,omitempty"`
 
+	// Addresses says which addresses other peers are told.
+	Addresses AddrsConfig `json:"addresses,omitzero"`
+
 	// Transports carry connections.
 	// Default: {"tcp": {}}.
 	Transports core.Map[core.Transport] `json:"transports,omitempty"`
@@ -156,7 +159,7 @@ func parseListen(text string) (ma.Multiaddr, error) {
 // Plan loads the modules and returns what a host is to run.
 func (c *Config) Plan(l core.Loader) (*Plan, error) {
 	c.setDefaults()
-	p := &Plan{Agent: c.Agent, Limits: c.Limits, Gater: c.Gater, Dial: c.Dial}
+	p := &Plan{Agent: c.Agent, Addresses: c.Addresses, Limits: c.Limits, Gater: c.Gater, Dial: c.Dial}
 	var errs []error
 	section := func(key string, err error) {
 		if err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/internal/gater"
 	"github.com/xnode-p2p/xnode/core/internal/identify"
 	"github.com/xnode-p2p/xnode/core/internal/limits"
+	"github.com/xnode-p2p/xnode/core/internal/netmon"
 	"github.com/xnode-p2p/xnode/core/internal/peerstore"
 	"github.com/xnode-p2p/xnode/core/internal/resolve"
 	"github.com/xnode-p2p/xnode/core/internal/swarm"
@@ -40,6 +41,9 @@ type Settings struct {
 	// NoIdentify makes a node that neither asks nor answers identify. It is
 	// for measurements: other peers learn nothing of such a node.
 	NoIdentify bool
+	// WatchNetwork makes a node that notices when the network of the machine
+	// changes. Without it, addresses are looked up when listeners change.
+	WatchNetwork bool
 }
 
 // Host is a node. It plays all roles of [core.Node]. What it runs is decided
@@ -54,6 +58,7 @@ type Host struct {
 	book     *peerstore.Book
 	identify *identify.Service
 	addrs    *addrs
+	network  netmon.Monitor
 
 	applying sync.Mutex // held while plans change
 
@@ -135,7 +140,19 @@ func New(s Settings) (*Host, error) {
 	if !s.NoIdentify {
 		h.identify.Start()
 	}
+	h.network = netmon.Monitor{Addrs: interfaceAddrs, Changed: h.networkChanged, Tick: func() {}}
+	if s.WatchNetwork {
+		h.network.Start()
+	}
 	return h, nil
+}
+
+// networkChanged tells what follows from a change of the machine's network.
+func (h *Host) networkChanged() {
+	h.log.Info("the network has changed")
+	h.swarm.NetworkChanged()
+	h.addrs.update()
+	h.Emit(core.NetworkChanged{})
 }
 
 // Modules implements [core.Modules].
@@ -180,6 +197,7 @@ func (h *Host) Close() error {
 		return nil
 	}
 	h.closed = true
+	h.network.Close()
 	running, listeners := h.running, h.listeners
 	h.running, h.listeners, h.leases = nil, nil, nil
 	h.mu.Unlock()

@@ -102,6 +102,11 @@ func (h *Host) configure(plan *Plan) error {
 	if err := h.gater.Update(plan.Gater); err != nil {
 		return fmt.Errorf("gater: %w", err)
 	}
+	rules, err := plan.Addresses.rules()
+	if err != nil {
+		return fmt.Errorf("addresses: %w", err)
+	}
+	h.addrs.configure(rules)
 	h.limits.Update(plan.Limits)
 	h.swarm.SetDial(plan.Dial)
 	h.swarm.SetTransports(plan.transports())

@@ -29,6 +29,8 @@ type Plan struct {
 	// Services are in the order of their start.
 	Services []core.Loaded[core.Service]
 
+	Addresses AddrsConfig
+
 	Limits limits.Config
 	Gater  gater.Config
 	Dial   swarm.DialConfig
@@ -42,6 +44,9 @@ func (p *Plan) provision() error {
 	}
 	if len(p.Agent) > maxAgent {
 		return fmt.Errorf("agent: %d bytes, of which peers would show %d at most; shorten it", len(p.Agent), maxAgent)
+	}
+	if _, err := p.Addresses.rules(); err != nil {
+		return fmt.Errorf("addresses: %w", err)
 	}
 	if err := p.Limits.Provision(); err != nil {
 		return fmt.Errorf("limits: %w", err)

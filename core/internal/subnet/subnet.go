@@ -15,8 +15,9 @@ import (
 
 // The sizes of the groups, in bits.
 const (
-	narrow6 = 56
-	wide6   = 48
+	narrow6  = 56
+	wide6    = 48
+	network4 = 24
 )
 
 // Narrow returns what one subscriber holds: the IPv4 address or the IPv6 /56.
@@ -35,6 +36,17 @@ func Wide(ip netip.Addr) (p netip.Prefix, ok bool) {
 		return netip.Prefix{}, false
 	}
 	return masked(ip, wide6), true
+}
+
+// Network returns the smallest range that is announced on the Internet by
+// itself, and so what one party holds at least that holds many addresses: the
+// IPv4 /24 or the IPv6 /48.
+func Network(ip netip.Addr) netip.Prefix {
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() {
+		return masked(ip, network4)
+	}
+	return masked(ip, wide6)
 }
 
 func masked(ip netip.Addr, bits int) netip.Prefix {
