@@ -26,6 +26,7 @@ func init() {
 	DefineKind[Security]("xnode.security", reflect.TypeFor[SecureChannel](), reflect.TypeFor[PrivateNetwork]())
 	DefineKind[Muxer]("xnode.muxer")
 	DefineKind[KeySource]("xnode.identity")
+	DefineKind[CertificateSource]("xnode.certificate")
 	DefineKind[NAT]("xnode.nat")
 	DefineKind[Routing]("xnode.routing")
 	DefineKind[PubSub]("xnode.pubsub")
