@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
 // Package handover gives the connections of a shared listening socket to one of
-// those who share it: the one who joined last. When that one leaves, the one
-// before it gets them again. So a reload puts a new instance of a transport in
+// those who share it: the one who joined last, once it takes. When that one
+// leaves, the one before it gets them again. So a reload puts a new instance of a transport in
 // the place of the old one, or takes it back, and no connection is lost: one
 // that nobody has taken yet waits for who is the newest by then.
 package handover
@@ -30,6 +30,9 @@ type Place[C any] struct {
 	leave sync.Once
 	left  chan struct{}
 	err   error // set before left is closed
+
+	begin sync.Once
+	takes bool // has called Take; under the line's lock
 }
 
 // Join adds a place at the end of the line. On a line that has ended the place
@@ -47,7 +50,7 @@ func (l *Line[C]) Join() *Place[C] {
 	return p
 }
 
-// Give waits until the newest place takes c. It fails with [net.ErrClosed] if
+// Give waits until the newest place that takes at all takes c. It fails with [net.ErrClosed] if
 // there is none, with the error of [Line.End] if the line has ended, and with
 // that of ctx; c is then still the caller's.
 func (l *Line[C]) Give(ctx context.Context, c C) error {
@@ -77,6 +80,13 @@ func (l *Line[C]) newest() (*Place[C], <-chan struct{}, error) {
 	}
 	if l.changed == nil {
 		l.changed = make(chan struct{})
+	}
+	// One that is still getting ready leaves them to the one before it, so
+	// that somebody takes them all the time.
+	for _, p := range slices.Backward(l.places) {
+		if p.takes {
+			return p, l.changed, nil
+		}
 	}
 	return l.places[len(l.places)-1], l.changed, nil
 }
@@ -113,6 +123,12 @@ func (p *Place[C]) Take() (c C, err error) {
 		return c, p.err
 	default:
 	}
+	p.begin.Do(func() {
+		p.line.mu.Lock()
+		defer p.line.mu.Unlock()
+		p.takes = true
+		p.line.announce()
+	})
 	select {
 	case c = <-p.conns:
 		return c, nil

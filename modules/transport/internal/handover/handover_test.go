@@ -70,6 +70,41 @@ func TestWhatWaitsIsNotLost(t *testing.T) {
 	})
 }
 
+// One that has joined and does not take yet keeps nobody waiting.
+func TestTheNewestBeginsWithItsFirstTake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var line Line[int]
+		first := line.Join()
+		take := func(p *Place[int]) (taken func() int) {
+			var wg sync.WaitGroup
+			var c int
+			wg.Go(func() { c, _ = p.Take() })
+			return func() int { wg.Wait(); return c }
+		}
+		byFirst := take(first)
+		synctest.Wait()
+		second := line.Join()
+		wait := given(&line, 1)
+		if got := byFirst(); got != 1 {
+			t.Errorf("the first took %d, want 1", got)
+		}
+		wait()
+		byFirst, bySecond := take(first), take(second)
+		synctest.Wait()
+		wait = given(&line, 2)
+		if got := bySecond(); got != 2 {
+			t.Errorf("the second took %d, want 2", got)
+		}
+		wait()
+		second.Leave()
+		wait = given(&line, 3)
+		if got := byFirst(); got != 3 {
+			t.Errorf("the first took %d, want 3", got)
+		}
+		wait()
+	})
+}
+
 func TestLeavingEndsTake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var line Line[int]
