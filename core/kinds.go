@@ -33,7 +33,9 @@ type RawTransport interface {
 	// Dial connects to a. It ends with ctx.
 	Dial(ctx context.Context, a ma.Multiaddr) (manet.Conn, error)
 	// Listen binds a. The listener's Multiaddr is the bound address, with
-	// the real port. Accept on a closed listener returns an error that
+	// the real port. An address that another instance of the module listens
+	// on, on the same node, is one that this instance shares with it; see
+	// [Shares]. Accept on a closed listener returns an error that
 	// satisfies errors.Is(err, net.ErrClosed).
 	Listen(a ma.Multiaddr) (manet.Listener, error)
 }
@@ -87,16 +89,6 @@ type MuxedConn interface {
 	RemotePublicKey() peer.PublicKey
 	LocalMultiaddr() ma.Multiaddr
 	RemoteMultiaddr() ma.Multiaddr
-}
-
-// Heir is a transport that can take over the listening socket of the instance
-// it replaces, so that a reload which changes the transport's configuration
-// never closes its port.
-type Heir interface {
-	// Inherit returns a listener of this instance on old's socket, which
-	// stays open; old is closed by its owner afterwards. It fails if old is
-	// not a listener of the same module.
-	Inherit(old manet.Listener) (manet.Listener, error)
 }
 
 // Security protects connections. Every security is a [SecureChannel] or a

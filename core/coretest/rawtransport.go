@@ -5,7 +5,6 @@ package coretest
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"testing"
@@ -24,6 +23,10 @@ type RawOptions struct {
 	NoRebind bool
 	// HiddenDialer: the listener does not learn the dialer's address.
 	HiddenDialer bool
+	// New makes another instance each time. Where it is given, instances that
+	// are started on the same node must be able to replace each other on an
+	// address, as in a reload.
+	New func(*testing.T) core.RawTransport
 }
 
 // rawSuite is one run of [TestRawTransport].
@@ -63,7 +66,7 @@ func TestRawTransport(t *testing.T, transport core.RawTransport, listen ma.Multi
 		{"ListenTwice", s.options.SharedAddress, s.testListenTwice},
 		{"ListenAgain", s.options.NoRebind, s.testListenAgain},
 		{"ForeignAddresses", false, s.testForeignAddresses},
-		{"Inherit", !isHeir(transport), s.testInherit},
+		{"Reload", s.options.New == nil, s.testReload},
 	} {
 		if c.skip {
 			continue
@@ -73,11 +76,6 @@ func TestRawTransport(t *testing.T, transport core.RawTransport, listen ma.Multi
 			c.test(t)
 		})
 	}
-}
-
-func isHeir(transport core.RawTransport) bool {
-	_, ok := transport.(core.Heir)
-	return ok
 }
 
 // open listens until the test ends.
@@ -255,42 +253,3 @@ func (s *rawSuite) testForeignAddresses(t *testing.T) {
 		}
 	}
 }
-
-func (s *rawSuite) testInherit(t *testing.T) {
-	heir := s.transport.(core.Heir)
-	if l, err := heir.Inherit(foreignListener{}); err == nil {
-		l.Close()
-		t.Error("inherited from a listener of another module")
-	}
-	old := s.open(t)
-	early, err := s.transport.Dial(t.Context(), old.Multiaddr()) // waits in the queue
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer early.Close()
-	l, err := heir.Inherit(old)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if !l.Multiaddr().Equal(old.Multiaddr()) {
-		t.Errorf("inherited %s, not %s", l.Multiaddr(), old.Multiaddr())
-	}
-	old.Close()
-	waited, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer waited.Close()
-	exchange(t, early, waited)
-	d, a := s.connect(t, l)
-	exchange(t, d, a)
-}
-
-// foreignListener is a listener of no transport.
-type foreignListener struct{}
-
-func (foreignListener) Accept() (manet.Conn, error) { return nil, io.EOF }
-func (foreignListener) Close() error                { return nil }
-func (foreignListener) Multiaddr() ma.Multiaddr     { return ma.StringCast("/memory/1") }
-func (foreignListener) Addr() net.Addr              { return &net.UnixAddr{} }

@@ -28,13 +28,11 @@ func (h *Host) bind(plan *Plan) ([]listener, error) {
 		if !ok {
 			return nil, fmt.Errorf("listen %s: %w", a, core.ErrNoTransport)
 		}
-		h.mu.Lock()
-		old, same := h.listenerLocked(t, a)
-		h.mu.Unlock()
-		if same {
+		at, open := h.placeFor(t, a)
+		if open {
 			continue
 		}
-		bound, err := h.swarm.Listen(t, a, old)
+		bound, err := h.swarm.Listen(t, at)
 		if err != nil {
 			return nil, fmt.Errorf("listen %s: %w", a, err)
 		}
@@ -47,9 +45,13 @@ func (h *Host) bind(plan *Plan) ([]listener, error) {
 	return opened, nil
 }
 
-// listenerLocked returns the open listener on a: same is true if it is of
-// transport t itself; otherwise old is one of an instance that t replaces.
-func (h *Host) listenerLocked(t swarm.Transport, a ma.Multiaddr) (old *swarm.Listener, same bool) {
+// placeFor returns the address to open for a: where a leaves the port to chance
+// and an instance that t replaces has one already, it is that port. open is true
+// if t listens on a itself.
+func (h *Host) placeFor(t swarm.Transport, a ma.Multiaddr) (at ma.Multiaddr, open bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	at = a
 	for _, l := range h.listeners {
 		if !l.addr.Equal(a) {
 			continue
@@ -58,10 +60,22 @@ func (h *Host) listenerLocked(t swarm.Transport, a ma.Multiaddr) (old *swarm.Lis
 			return nil, true
 		}
 		if l.transport.Name == t.Name {
-			old = l.Listener
+			at = withPort(a, l.Multiaddr())
 		}
 	}
-	return old, false
+	return at, false
+}
+
+// withPort returns a with the port that it has in bound, if a leaves it to chance.
+func withPort(a, bound ma.Multiaddr) ma.Multiaddr {
+	at := slices.Clone(a)
+	for i, c := range at {
+		port := c.Code() == ma.P_TCP || c.Code() == ma.P_UDP
+		if port && c.Value() == "0" && i < len(bound) && bound[i].Code() == c.Code() {
+			at[i] = bound[i]
+		}
+	}
+	return at
 }
 
 func (h *Host) wantsListenerLocked(l listener) bool {

@@ -450,16 +450,16 @@ func heap() int64 {
 func TestListenerOfClosedSwarm(t *testing.T) {
 	s := newSwarm(t, newWorld(), 1)
 	tr := (*s.transports.Load())[0]
-	l, err := s.Listen(tr, ma.StringCast("/memory/1"), nil)
+	l, err := s.Listen(tr, ma.StringCast("/memory/1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Listen(tr, ma.StringCast("/memory/1"), nil); err == nil {
+	if _, err := s.Listen(tr, ma.StringCast("/memory/1")); err == nil {
 		t.Error("listening twice")
 	}
 	s.Close()
 	l.Serve()
-	if _, err := s.Listen(tr, ma.StringCast("/memory/2"), nil); !errors.Is(err, net.ErrClosed) {
+	if _, err := s.Listen(tr, ma.StringCast("/memory/2")); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("listening after Close: %v", err)
 	}
 	if err := errors.Join(l.Close(), l.Close()); err != nil {

@@ -311,7 +311,7 @@ func budget(t testing.TB, c limits.Config) limits.Config {
 func listen(t testing.TB, s *Swarm, addr string) peer.AddrInfo {
 	t.Helper()
 	a := ma.StringCast(addr)
-	l, err := s.Listen((*s.transports.Load())[0], a, nil)
+	l, err := s.Listen((*s.transports.Load())[0], a)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,11 +39,9 @@ type Listener struct {
 }
 
 // Listen binds a with transport t. No connection is accepted before Serve.
-// Where old is given, a listener of an earlier instance of the same transport
-// on the same address, its socket is taken over if the transport can do that.
-func (s *Swarm) Listen(t Transport, a ma.Multiaddr, old *Listener) (*Listener, error) {
+func (s *Swarm) Listen(t Transport, a ma.Multiaddr) (*Listener, error) {
 	l := &Listener{swarm: s, transport: t}
-	if err := l.bind(a, old); err != nil {
+	if err := l.bind(a); err != nil {
 		s.logPanic(err)
 		return nil, err
 	}
@@ -72,17 +70,12 @@ func (s *Swarm) Listen(t Transport, a ma.Multiaddr, old *Listener) (*Listener, e
 	return l, nil
 }
 
-// bind opens or takes over the socket. A panic of the transport is an error.
-func (l *Listener) bind(a ma.Multiaddr, old *Listener) (err error) {
+// bind opens the socket. A panic of the transport is an error.
+func (l *Listener) bind(a ma.Multiaddr) (err error) {
 	defer recovered(&err)
 	switch tr := l.transport.Transport.(type) {
 	case core.RawTransport:
-		heir, ok := l.transport.Transport.(core.Heir)
-		if ok && old != nil && old.raw != nil {
-			l.raw, err = heir.Inherit(old.raw)
-		} else {
-			l.raw, err = tr.Listen(a)
-		}
+		l.raw, err = tr.Listen(a)
 	case core.MuxedTransport:
 		l.muxed, err = tr.Listen(a, l.admit)
 	}

@@ -23,12 +23,10 @@ import (
 	_ "github.com/xnode-p2p/xnode/modules/security/noise"
 )
 
-// rawTransport is an in-memory network as a raw transport. It can inherit
-// listeners of its kind, and fail to accept.
+// rawTransport is an in-memory network as a raw transport. It can fail to accept.
 type rawTransport struct {
 	*memnet.Network
-	inherited int
-	failures  chan error
+	failures chan error
 }
 
 func (*rawTransport) Match(a ma.Multiaddr) bool { return has(a, ma.P_MEMORY) }
@@ -39,12 +37,6 @@ func (r *rawTransport) Listen(a ma.Multiaddr) (manet.Listener, error) {
 		return l, err
 	}
 	return &failing{l, r.failures}, nil
-}
-
-// Inherit shares the socket, whose close does no harm twice.
-func (r *rawTransport) Inherit(old manet.Listener) (manet.Listener, error) {
-	r.inherited++
-	return old, nil
 }
 
 // failing is a listener whose Accept fails now and then.
@@ -133,7 +125,7 @@ func TestEvil_X10_TransportsThatPanic(t *testing.T) {
 		p := &panicky{rawTransport: rawTransport{Network: memnet.New(memnet.Options{})}}
 		a, b := rawSwarm(t, &p.rawTransport, 1), rawSwarm(t, &p.rawTransport, 2)
 		b.SetTransports([]Transport{{"panicky", p}})
-		_, err := b.Listen((*b.transports.Load())[0], ma.StringCast("/memory/1"), nil)
+		_, err := b.Listen((*b.transports.Load())[0], ma.StringCast("/memory/1"))
 		if panicked := (*upgrade.PanicError)(nil); !errors.As(err, &panicked) {
 			t.Errorf("listen: %v, want a panic", err)
 		}
@@ -151,7 +143,7 @@ func TestListenerCloseDoesNotWait(t *testing.T) {
 		r := &rawTransport{Network: memnet.New(memnet.Options{})}
 		a, b := rawSwarm(t, r, 1), rawSwarm(t, r, 2)
 		addr := ma.StringCast("/memory/1")
-		l, err := b.Listen((*b.transports.Load())[0], addr, nil)
+		l, err := b.Listen((*b.transports.Load())[0], addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,39 +179,6 @@ func TestListenerCloseDoesNotWait(t *testing.T) {
 		}
 	})
 }
-
-func TestHeir(t *testing.T) {
-	n := memnet.New(memnet.Options{})
-	first, second := &rawTransport{Network: n}, &rawTransport{Network: n}
-	b := rawSwarm(t, first, 2)
-	addr := ma.StringCast("/memory/1")
-	old, err := b.Listen(Transport{"memory", first}, addr, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	heir, err := b.Listen(Transport{"memory", second}, addr, old)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if second.inherited != 1 || !heir.Multiaddr().Equal(addr) {
-		t.Errorf("inherited %d, listening on %s", second.inherited, heir.Multiaddr())
-	}
-	// A transport that is no heir binds for itself, which fails here.
-	if _, err := b.Listen(Transport{"memory", plainTransport{first}}, addr, old); !errors.Is(err, memnet.ErrInUse) {
-		t.Errorf("no heir: %v", err)
-	}
-	heir.Serve()
-	a := rawSwarm(t, first, 1)
-	if _, err := a.Connect(t.Context(), peer.AddrInfo{ID: b.Identity.ID(), Addrs: []ma.Multiaddr{addr}}); err != nil {
-		t.Error(err)
-	}
-	if err := errors.Join(old.Close(), heir.Close()); err != nil {
-		t.Error(err)
-	}
-}
-
-// plainTransport hides that a transport is an heir.
-type plainTransport struct{ core.RawTransport }
 
 func TestInboundFromOneself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

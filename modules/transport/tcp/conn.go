@@ -9,31 +9,33 @@ import (
 
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/xnode-p2p/xnode/modules/transport/internal/tcpport"
 )
 
 // conn is a TCP connection that knows the multiaddrs of its ends. Nagle's
 // algorithm is off, as package net has it.
 type conn struct {
-	*net.TCPConn
+	tcpport.Conn
 
 	local, remote ma.Multiaddr
 }
 
 // wrap makes a conn of a socket, which it closes if it fails. An address that is
 // nil is taken from the socket.
-func (t *Transport) wrap(c *net.TCPConn, local, remote ma.Multiaddr) (manet.Conn, error) {
-	err := t.setKeepalive(c)
+func (t *Transport) wrap(c tcpport.Conn, local, remote ma.Multiaddr) (manet.Conn, error) {
+	err := t.setKeepalive(c.TCPConn)
 	if err == nil && local == nil {
-		local, err = multiaddr(addrPort(c.LocalAddr()))
+		local, err = tcpport.Multiaddr(tcpport.AddrPort(c.LocalAddr()))
 	}
 	if err == nil && remote == nil {
-		remote, err = multiaddr(addrPort(c.RemoteAddr()))
+		remote, err = tcpport.Multiaddr(tcpport.AddrPort(c.RemoteAddr()))
 	}
 	if err != nil {
 		c.Close()
-		return nil, fmt.Errorf("tcp socket: %w", cause(err))
+		return nil, fmt.Errorf("tcp socket: %w", tcpport.Cause(err))
 	}
-	return &conn{TCPConn: c, local: local, remote: remote}, nil
+	return &conn{Conn: c, local: local, remote: remote}, nil
 }
 
 func (t *Transport) setKeepalive(c *net.TCPConn) error {

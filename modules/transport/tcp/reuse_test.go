@@ -5,7 +5,6 @@
 package tcp
 
 import (
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -32,11 +31,6 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
-}
-
-func load(t *testing.T, config string) *Transport {
-	t.Helper()
-	return coretest.MustLoad[*Transport](t, "tcp", config)
 }
 
 func listen(t *testing.T, tr *Transport, a ma.Multiaddr) manet.Listener {
@@ -156,45 +150,6 @@ func TestDialsWhileListenerCloses(t *testing.T) {
 	}
 }
 
-// TestSourceFitsTheRoute uses a listener on one address for destinations that
-// are reached from it.
-func TestSourceFitsTheRoute(t *testing.T) {
-	address := outwardIPv4(t)
-	if address == "" {
-		t.Log("the machine has no address beside loopback")
-		return
-	}
-	tr := load(t, `{}`)
-	lo := listen(t, tr, loopback4)
-	own := listen(t, tr, ma.StringCast("/ip4/"+address+"/tcp/0"))
-	for to, want := range map[string]manet.Listener{
-		"/ip4/" + address + "/tcp/9": own,
-		"/ip4/127.0.0.1/tcp/9":       lo,
-	} {
-		at, err := endpoint(ma.StringCast(to))
-		if err != nil {
-			t.Fatal(err)
-		}
-		from, ok := tr.source(at)
-		if wantAt, _ := endpoint(want.Multiaddr()); !ok || from != wantAt {
-			t.Errorf("to %s from %v (%v), want %v", to, from, ok, wantAt)
-		}
-	}
-}
-
-func outwardIPv4(t *testing.T) string {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && !n.IP.IsLoopback() {
-			return n.IP.String()
-		}
-	}
-	return ""
-}
-
 // TestTwoProcessesCannotListenOnOnePort starts this binary as another node.
 func TestTwoProcessesCannotListenOnOnePort(t *testing.T) {
 	l := listen(t, load(t, `{}`), any4)
@@ -225,9 +180,9 @@ func listenElsewhere(t *testing.T, a ma.Multiaddr) string {
 	return string(out)
 }
 
-// TestInheritChangesTheConfig hands a socket to an instance with another
-// configuration, which then goes by its own.
-func TestInheritChangesTheConfig(t *testing.T) {
+// TestReloadChangesTheConfig has an instance with another configuration take over
+// the port, which then goes by its own.
+func TestReloadChangesTheConfig(t *testing.T) {
 	remote := listen(t, load(t, `{}`), loopback4)
 	for _, tc := range []struct {
 		from, to string
@@ -238,12 +193,14 @@ func TestInheritChangesTheConfig(t *testing.T) {
 		{`{"no_reuse": true}`, `{}`, true},
 	} {
 		before, after := load(t, tc.from), load(t, tc.to)
-		old := listen(t, before, loopback4)
-		l, err := after.Inherit(old)
-		if err != nil {
-			t.Fatal(err)
+		node := coretest.FakeNodes(t, 1)[0]
+		for _, tr := range []*Transport{before, after} {
+			if err := tr.Start(t.Context(), node); err != nil {
+				t.Fatal(err)
+			}
 		}
-		t.Cleanup(func() { l.Close() })
+		old := listen(t, before, loopback4)
+		l := listen(t, after, old.Multiaddr())
 		old.Close()
 		if from := dialFrom(t, after, remote, remote.Multiaddr()); from.Equal(l.Multiaddr()) != tc.shared {
 			t.Errorf("%s after %s dials from %s, listens on %s", tc.to, tc.from, from, l.Multiaddr())

@@ -7,19 +7,16 @@
 //	"transports": {"tcp": {"connect_timeout": "5s"}}, "listen": ["/ip4/0.0.0.0/tcp/4001"]
 //
 // It dials from the port it listens on where it can, so that peers and NATs see
-// one address for both. It resolves no names: the node does, before it dials.
+// one address for both. It resolves no names: the node does, before it dials. Its
+// port may be that of transport websocket too: the first bytes of a connection
+// tell whose it is.
 package tcp
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
-	"slices"
-	"sync"
-	"syscall"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -27,6 +24,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/modules/transport/internal/tcpport"
 )
 
 func init() { core.Register(new(Transport)) }
@@ -54,10 +52,9 @@ type Transport struct {
 	// well without it. Default: false.
 	NoReuse bool `json:"no_reuse,omitempty"`
 
-	log *slog.Logger
-
-	mu        sync.Mutex
-	listeners []*listener // open ones, in the order of their opening
+	log    *slog.Logger
+	own    core.ShareTable // in place of the node's, before Start
+	shares core.Shares     // of the node
 }
 
 // CaddyModule implements [caddy.Module].
@@ -85,6 +82,32 @@ func (t *Transport) Validate() error {
 	return nil
 }
 
+// Start implements [core.Service]. It makes the ports those of the node.
+func (t *Transport) Start(_ context.Context, n core.Node) error {
+	t.shares = n
+	return nil
+}
+
+// Close implements [core.Service]. Listeners are closed by who opened them.
+func (*Transport) Close() error { return nil }
+
+// ports is where the open ports are kept.
+func (t *Transport) ports() core.Shares {
+	if t.shares == nil {
+		return &t.own
+	}
+	return t.shares
+}
+
+// endpoint reads an address that ends with its port.
+func endpoint(a ma.Multiaddr) (netip.AddrPort, error) {
+	at, rest, err := tcpport.Endpoint(a)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%s: want nothing after the port", a)
+	}
+	return at, err
+}
+
 // Match implements [core.Transport].
 func (*Transport) Match(a ma.Multiaddr) bool {
 	_, err := endpoint(a)
@@ -97,89 +120,38 @@ func (t *Transport) Dial(ctx context.Context, a ma.Multiaddr) (manet.Conn, error
 	if err != nil {
 		return nil, err
 	}
-	c, err := t.dial(ctx, to)
+	d := tcpport.Dialer{Reuse: !t.NoReuse, Kind: tcpport.Multistream, Timeout: time.Duration(t.ConnectTimeout)}
+	c, err := d.Dial(ctx, t.ports(), to)
 	if err != nil {
 		return nil, err
 	}
-	return t.wrap(c, nil, a)
+	return t.wrap(tcpport.Conn{TCPConn: c}, nil, a)
 }
 
-// Listen implements [core.RawTransport].
+// Listen implements [core.RawTransport]. The port may be that of other transports
+// of the node, and of an instance that this one replaces.
 func (t *Transport) Listen(a ma.Multiaddr) (manet.Listener, error) {
 	at, err := endpoint(a)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	var config net.ListenConfig
-	// A plain socket: a multipath one is another protocol to the kernel, and
-	// dialing sockets could not share its port.
-	config.SetMultipathTCP(false)
-	// An address that needs no lookup is bound without waiting.
-	tcp, err := config.Listen(context.Background(), network(at), at.String())
-	if errors.Is(err, syscall.EADDRINUSE) && t.overlaps(at) {
-		// It is this transport's own port: a reload narrows or widens the
-		// address, and the other listener is about to close.
-		config.Control = reuseControl
-		tcp, err = config.Listen(context.Background(), network(at), at.String())
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listen %s: %w", a, cause(err))
-	}
-	return t.open(tcp.(*net.TCPListener))
-}
-
-// Inherit implements [core.Heir]. Connections that wait in the queue of the
-// socket are not lost.
-func (t *Transport) Inherit(old manet.Listener) (manet.Listener, error) {
-	l, ok := old.(*listener)
-	if !ok {
-		return nil, fmt.Errorf("inherit %s: a %T does not belong to transport tcp", old.Multiaddr(), old)
-	}
-	tcp, err := l.duplicate()
-	if err != nil {
-		return nil, fmt.Errorf("inherit %s: %w", old.Multiaddr(), cause(err))
-	}
-	return t.open(tcp)
-}
-
-// open makes a listener of a bound socket, which it closes if it fails.
-func (t *Transport) open(tcp *net.TCPListener) (*listener, error) {
-	at := addrPort(tcp.Addr())
-	addr, err := multiaddr(at)
-	if err != nil {
-		tcp.Close()
-		return nil, fmt.Errorf("listen %s: %w", at, err)
-	}
-	l := &listener{transport: t, socket: tcp, at: at, addr: addr, closed: make(chan struct{})}
-	// Only now: before the bind it would let another process bind the port
-	// too. Where it cannot be set, dials take another port.
-	l.shared = !t.NoReuse && allowReuse(tcp) == nil
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.listeners = append(t.listeners, l)
-	return l, nil
-}
-
-// overlaps reports whether the transport listens on the same port of another
-// address, with a socket that shares it.
-func (t *Transport) overlaps(at netip.AddrPort) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.ContainsFunc(t.listeners, func(l *listener) bool {
-		return l.shared && l.at.Port() == at.Port() && l.at.Addr() != at.Addr()
+	l, err := tcpport.Listen(t.ports(), at, tcpport.Options{
+		Kind: tcpport.Multistream, Reuse: !t.NoReuse, Owner: t, Log: t.log,
 	})
-}
-
-// forget takes a closed listener out of the list.
-func (t *Transport) forget(l *listener) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.listeners = slices.DeleteFunc(t.listeners, func(o *listener) bool { return o == l })
+	if err != nil {
+		return nil, fmt.Errorf("listen %s: %w", a, err)
+	}
+	addr, err := tcpport.Multiaddr(l.Addr())
+	if err != nil {
+		l.Close()
+		return nil, fmt.Errorf("listen %s: %w", a, err)
+	}
+	return &listener{Listener: l, transport: t, addr: addr}, nil
 }
 
 var (
 	_ core.RawTransport = (*Transport)(nil)
-	_ core.Heir         = (*Transport)(nil)
+	_ core.Service      = (*Transport)(nil)
 	_ caddy.Provisioner = (*Transport)(nil)
 	_ caddy.Validator   = (*Transport)(nil)
 )

@@ -6,11 +6,9 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -35,16 +33,28 @@ func hasIPv6() bool {
 	return true
 }
 
+func load(t *testing.T, config string) *Transport {
+	t.Helper()
+	return coretest.MustLoad[*Transport](t, "tcp", config)
+}
+
 func TestContract(t *testing.T) {
 	for name, config := range map[string]string{"default": `{}`, "no reuse": `{"no_reuse": true, "keepalive": "1m"}`} {
 		t.Run(name, func(t *testing.T) {
 			tr := coretest.MustLoad[core.RawTransport](t, "tcp", config)
-			t.Run("ip4", func(t *testing.T) { coretest.TestRawTransport(t, tr, loopback4) })
+			options := coretest.RawOptions{New: func(t *testing.T) core.RawTransport {
+				return coretest.MustLoad[core.RawTransport](t, "tcp", config)
+			}}
+			t.Run("ip4", func(t *testing.T) { coretest.TestRawTransport(t, tr, loopback4, options) })
 			if hasIPv6() {
-				t.Run("ip6", func(t *testing.T) { coretest.TestRawTransport(t, tr, loopback6) })
+				t.Run("ip6", func(t *testing.T) { coretest.TestRawTransport(t, tr, loopback6, options) })
 			}
 		})
 	}
+}
+
+func TestLifecycle(t *testing.T) {
+	coretest.TestLifecycle(t, func(t *testing.T) core.Service { return load(t, `{}`) })
 }
 
 func TestConfig(t *testing.T) {
@@ -100,23 +110,6 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
-func TestMultiaddr(t *testing.T) {
-	for at, want := range map[string]string{
-		"192.0.2.1:4001":   "/ip4/192.0.2.1/tcp/4001",
-		"[2001:db8::1]:80": "/ip6/2001:db8::1/tcp/80",
-		"[fe80::1%eth0]:1": "/ip6zone/eth0/ip6/fe80::1/tcp/1",
-		"[::]:65535":       "/ip6/::/tcp/65535",
-	} {
-		got, err := multiaddr(netip.MustParseAddrPort(at))
-		if err != nil || got.String() != want {
-			t.Errorf("%s: %v, %v; want %s", at, got, err, want)
-		}
-	}
-	if a, err := multiaddr(netip.AddrPort{}); err == nil {
-		t.Errorf("the address of a socket without one: %v", a)
-	}
-}
-
 func TestErrorsAreClear(t *testing.T) {
 	tr := coretest.MustLoad[*Transport](t, "tcp", `{}`)
 	l, err := tr.Listen(loopback4)
@@ -146,52 +139,4 @@ func TestErrorsAreClear(t *testing.T) {
 	if _, err := tr.Dial(ctx, l.Multiaddr()); !errors.As(err, &ne) || !ne.Timeout() {
 		t.Errorf("dial too late: %v, want a timeout", err)
 	}
-}
-
-// scarceSocket answers accept with its errors, then as closed.
-type scarceSocket struct{ errs []error }
-
-func (s *scarceSocket) AcceptTCP() (*net.TCPConn, error) {
-	err := s.errs[0]
-	s.errs = s.errs[1:]
-	return nil, &net.OpError{Op: "accept", Net: "tcp", Err: err}
-}
-func (s *scarceSocket) Addr() net.Addr { return &net.TCPAddr{} }
-func (s *scarceSocket) Close() error   { return nil }
-
-// TestEvil_A9_ShortageDoesNotSpin has accept pause, ever longer, while the
-// system is out of file descriptors.
-func TestEvil_A9_ShortageDoesNotSpin(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		tr := coretest.MustLoad[*Transport](t, "tcp", `{}`)
-		errs := make([]error, 12, 14)
-		for i := range errs {
-			errs[i] = syscall.EMFILE
-		}
-		errs[3] = syscall.ENETDOWN // comes with a connection
-		socket := &scarceSocket{errs: append(errs, net.ErrClosed)}
-		l := &listener{transport: tr, socket: socket, addr: loopback4, closed: make(chan struct{})}
-		start := time.Now()
-		_, err := l.Accept()
-		if !errors.Is(err, net.ErrClosed) {
-			t.Errorf("accept: %v", err)
-		}
-		want := (5+10+20+40+80+160+320+640)*time.Millisecond + 4*time.Second
-		if got := time.Since(start); got != want {
-			t.Errorf("paused for %v, want %v", got, want)
-		}
-		// Close ends a pause.
-		socket.errs = []error{syscall.EMFILE}
-		done := make(chan error, 1)
-		go func() {
-			_, err := l.Accept()
-			done <- err
-		}()
-		synctest.Wait()
-		start = time.Now()
-		l.Close()
-		if err := <-done; !errors.Is(err, net.ErrClosed) || time.Since(start) != 0 {
-			t.Errorf("accept in a pause: %v after %v", err, time.Since(start))
-		}
-	})
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-package tcp
+package tcpport
 
 import (
 	"testing"
@@ -27,19 +27,16 @@ func FuzzEndpoint(f *testing.F) {
 		if err != nil {
 			return
 		}
-		at, err := endpoint(a)
-		if (err == nil) != new(Transport).Match(a) {
-			t.Errorf("%s: %v, but Match says otherwise", a, err)
-		}
+		at, rest, err := Endpoint(a)
 		if err != nil || a[0].Code() == ma.P_IP6ZONE {
 			return
 		}
-		written, err := multiaddr(at)
+		written, err := Multiaddr(at)
 		if err != nil {
 			t.Fatalf("%s: %v", a, err)
 		}
-		again, err := endpoint(written)
-		if err != nil || again != at {
+		again, rest2, err := Endpoint(append(written, rest...))
+		if err != nil || again != at || len(rest2) != len(rest) {
 			t.Errorf("%s is %v, but %s is %v (%v)", a, at, written, again, err)
 		}
 	})

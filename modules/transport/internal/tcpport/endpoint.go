@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-package tcp
+package tcpport
 
 import (
 	"errors"
@@ -13,25 +13,26 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// endpoint reads /ip4/…/tcp/N and /ip6/…/tcp/N, the latter with a zone or not.
-func endpoint(a ma.Multiaddr) (netip.AddrPort, error) {
-	rest, zone := a, ""
-	if len(rest) == 3 && rest[0].Code() == ma.P_IP6ZONE && rest[1].Code() == ma.P_IP6 {
-		rest, zone = rest[1:], rest[0].Value()
+// Endpoint reads /ip4/…/tcp/N and /ip6/…/tcp/N, the latter with a zone or not,
+// at the beginning of a. What follows is rest.
+func Endpoint(a ma.Multiaddr) (at netip.AddrPort, rest ma.Multiaddr, err error) {
+	host, zone := a, ""
+	if len(host) > 1 && host[0].Code() == ma.P_IP6ZONE && host[1].Code() == ma.P_IP6 {
+		host, zone = host[1:], host[0].Value()
 	}
-	if len(rest) != 2 || rest[1].Code() != ma.P_TCP || (rest[0].Code() != ma.P_IP4 && rest[0].Code() != ma.P_IP6) {
-		return netip.AddrPort{}, fmt.Errorf("%s: want /ip4/…/tcp/N or /ip6/…/tcp/N", a)
+	if len(host) < 2 || host[1].Code() != ma.P_TCP || (host[0].Code() != ma.P_IP4 && host[0].Code() != ma.P_IP6) {
+		return at, nil, fmt.Errorf("%s: want /ip4/…/tcp/N or /ip6/…/tcp/N", a)
 	}
-	ip, ok := netip.AddrFromSlice(rest[0].RawValue())
-	port := rest[1].RawValue()
+	ip, ok := netip.AddrFromSlice(host[0].RawValue())
+	port := host[1].RawValue()
 	if !ok || len(port) != 2 {
-		return netip.AddrPort{}, fmt.Errorf("%s: malformed", a)
+		return at, nil, fmt.Errorf("%s: malformed", a)
 	}
-	return netip.AddrPortFrom(ip.Unmap().WithZone(zone), uint16(port[0])<<8|uint16(port[1])), nil
+	return netip.AddrPortFrom(ip.Unmap().WithZone(zone), uint16(port[0])<<8|uint16(port[1])), host[2:], nil
 }
 
-// multiaddr is the reverse of endpoint.
-func multiaddr(at netip.AddrPort) (ma.Multiaddr, error) {
+// Multiaddr is the reverse of [Endpoint], with an empty rest.
+func Multiaddr(at netip.AddrPort) (ma.Multiaddr, error) {
 	if at.Addr().Zone() != "" {
 		return manet.FromNetAddr(net.TCPAddrFromAddrPort(at))
 	}
@@ -46,9 +47,9 @@ func multiaddr(at netip.AddrPort) (ma.Multiaddr, error) {
 	return ma.NewMultiaddrBytes(b)
 }
 
-// addrPort returns the address of a TCP socket; it is zero if the socket has
+// AddrPort returns the address of a TCP socket; it is zero if the socket has
 // none, which happens when the other side is gone already.
-func addrPort(a net.Addr) netip.AddrPort {
+func AddrPort(a net.Addr) netip.AddrPort {
 	tcp, ok := a.(*net.TCPAddr)
 	if !ok || tcp == nil {
 		return netip.AddrPort{}
@@ -65,9 +66,9 @@ func network(at netip.AddrPort) string {
 	return "tcp6"
 }
 
-// cause takes away what package net puts around an error: addresses, which the
+// Cause takes away what package net puts around an error: addresses, which the
 // caller names, and the names of system calls.
-func cause(err error) error {
+func Cause(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = op.Err
 	}

@@ -2,7 +2,7 @@
 
 //go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
 
-package tcp
+package tcpport
 
 import (
 	"net"
