@@ -52,6 +52,10 @@ type LocalAddrsChanged struct {
 	Addrs []ma.Multiaddr
 }
 
+// ListenersChanged is emitted by a transport when the Multiaddr of one of its
+// listeners is another than before. The node looks at all of them anew.
+type ListenersChanged struct{}
+
 // NetworkChanged is emitted when the machine's interfaces or their addresses have
 // changed. [LocalAddrsChanged], if that follows from it, comes before.
 type NetworkChanged struct{}

@@ -40,6 +40,7 @@ func newAddrs(events core.Events, bound func() []ma.Multiaddr) *addrs {
 		interfaces: interfaceAddrs,
 		announced:  make(map[*[]ma.Multiaddr]struct{}),
 	}
+	core.On(events, func(core.ListenersChanged) { a.update() })
 	core.On(events, func(e core.Identified) {
 		if a.observed.Add(e.Conn, e.ObservedAddr, bound()) {
 			a.update()

@@ -140,7 +140,7 @@ func New(s Settings) (*Host, error) {
 	if !s.NoIdentify {
 		h.identify.Start()
 	}
-	h.network = netmon.Monitor{Addrs: interfaceAddrs, Changed: h.networkChanged, Tick: func() {}}
+	h.network = netmon.Monitor{Addrs: interfaceAddrs, Changed: h.networkChanged, Tick: h.relisten}
 	if s.WatchNetwork {
 		h.network.Start()
 	}
@@ -197,11 +197,11 @@ func (h *Host) Close() error {
 		return nil
 	}
 	h.closed = true
-	h.network.Close()
 	running, listeners := h.running, h.listeners
 	h.running, h.listeners, h.leases = nil, nil, nil
 	h.mu.Unlock()
 
+	h.network.Close()
 	var errs []error
 	for _, l := range listeners {
 		errs = append(errs, l.Close())

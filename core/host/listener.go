@@ -70,7 +70,7 @@ func (h *Host) placeFor(t swarm.Transport, a ma.Multiaddr) (at ma.Multiaddr, ope
 func withPort(a, bound ma.Multiaddr) ma.Multiaddr {
 	at := slices.Clone(a)
 	for i, c := range at {
-		port := c.Code() == ma.P_TCP || c.Code() == ma.P_UDP
+		port := c.Code() == ma.P_TCP || c.Code() == ma.P_UDP || c.Code() == ma.P_MEMORY
 		if port && c.Value() == "0" && i < len(bound) && bound[i].Code() == c.Code() {
 			at[i] = bound[i]
 		}
@@ -85,6 +85,42 @@ func (h *Host) wantsListenerLocked(l listener) bool {
 				return t.Transport == l.transport.Transport
 			})
 	})
+}
+
+// relisten opens listeners anew whose sockets the system has taken away, as it
+// may when a network goes or the machine wakes up. It tries again with every
+// call for as long as one fails.
+func (h *Host) relisten() {
+	if !h.applying.TryLock() {
+		return // a reload is under way, or the end; there is a next time
+	}
+	defer h.applying.Unlock()
+	h.mu.Lock()
+	var lost []listener
+	for _, l := range h.listeners {
+		if l.Lost() && !h.closed {
+			lost = append(lost, l)
+		}
+	}
+	h.mu.Unlock()
+	for _, l := range lost {
+		at := withPort(l.addr, l.Multiaddr())
+		l.Close()
+		bound, err := h.swarm.Listen(l.transport, at)
+		if err != nil {
+			h.log.Warn("listen", "addr", at, "error", err)
+			continue
+		}
+		h.mu.Lock()
+		i := slices.IndexFunc(h.listeners, func(o listener) bool { return o.Listener == l.Listener })
+		h.listeners[i].Listener = bound
+		h.mu.Unlock()
+		bound.Serve()
+		h.log.Info("listening again", "addr", bound.Multiaddr())
+	}
+	if len(lost) > 0 {
+		h.addrs.update()
+	}
 }
 
 // bound lists the addresses of the open listeners.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -35,6 +36,7 @@ type Listener struct {
 	muxed     core.MuxedListener // of a MuxedTransport
 	serving   sync.Once
 	accepting sync.WaitGroup // the accept loop, and goodbyes
+	lost      atomic.Bool    // the accept loop has ended by itself
 	close     func() error
 }
 
@@ -110,6 +112,10 @@ func (l *Listener) Serve() {
 	})
 }
 
+// Lost reports whether nothing is accepted any more although the listener was
+// not closed: the system has taken its socket away.
+func (l *Listener) Lost() bool { return l.lost.Load() }
+
 // Close stops accepting; connections stay. It may be called more than once.
 func (l *Listener) Close() error { return l.close() }
 
@@ -118,6 +124,7 @@ func (l *Listener) accept() {
 		err := l.acceptNext()
 		switch {
 		case errors.Is(err, net.ErrClosed):
+			l.lost.Store(true)
 			return
 		case err != nil:
 			l.swarm.logPanic(err)
