@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package webrtcstream
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/pion/sctp"
+
+	"github.com/xnode-p2p/xnode/core"
+)
+
+// start runs the pump of a stream, the one goroutine that reads its channel.
+func (st *Stream) start(opened bool) {
+	st.session.wg.Go(func() {
+		st.pump(opened)
+		st.finish()
+	})
+}
+
+// pump takes what arrives on the channel until that is closed, or until nobody
+// wants to know. If the remote opens the channel, the first message says so.
+func (st *Stream) pump(opening bool) {
+	var partial []byte // a frame that has not arrived whole; bounded by maxFrame
+	for {
+		b, release, kind, err := st.receive()
+		switch {
+		case err != nil:
+			st.closed()
+			return
+		case opening:
+			opening = false
+			if !st.open(b, kind) {
+				_ = st.Reset(core.StreamProtocolViolation)
+			}
+		case kind == sctp.PayloadTypeWebRTCDCEP: // the remote confirms the opening
+		default:
+			if partial, err = st.take(partial, b); err != nil {
+				partial = nil
+				_ = st.Reset(core.StreamProtocolViolation)
+			}
+		}
+		release()
+	}
+}
+
+// receive reads one message. A pump that waits holds no buffer but a small one.
+func (st *Stream) receive() (b []byte, release func(), kind sctp.PayloadProtocolIdentifier, err error) {
+	n, kind, err := st.channel.ReadSCTP(st.small[:])
+	if err == nil {
+		return st.small[:n], func() {}, kind, nil
+	}
+	if !errors.Is(err, io.ErrShortBuffer) {
+		return nil, nil, 0, err
+	}
+	if n <= maxFrame {
+		buffer := frameBuffers.Get().(*[maxFrame]byte)
+		n, kind, err = st.channel.ReadSCTP(buffer[:])
+		return buffer[:n], func() { frameBuffers.Put(buffer) }, kind, err
+	}
+	buffer := messageBuffers.Get().(*[maxMessage]byte)
+	n, kind, err = st.channel.ReadSCTP(buffer[:])
+	return buffer[:min(n, maxMessage)], func() { messageBuffers.Put(buffer) }, kind, err
+}
+
+// open hands a stream that the remote has opened to who accepts streams. It
+// returns false if the remote did not do that well.
+func (st *Stream) open(b []byte, kind sctp.PayloadProtocolIdentifier) bool {
+	if checkOpen(b, kind) != nil {
+		return false
+	}
+	if st.refused {
+		_ = st.Reset(core.StreamLimitExceeded)
+		return true
+	}
+	if _, err := st.channel.WriteSCTP([]byte{channelAck}, sctp.PayloadTypeWebRTCDCEP); err != nil {
+		return false
+	}
+	select {
+	case st.session.arrived <- st:
+	default: // there is a place for each that is not refused
+		_ = st.Reset(core.StreamLimitExceeded)
+	}
+	return true
+}
+
+// take handles the frames in a message, of which the first may have begun in
+// messages before it and the last may end in one that follows.
+func (st *Stream) take(partial, b []byte) (rest []byte, err error) {
+	if len(partial) > 0 {
+		b = append(partial, b...)
+	}
+	for len(b) > 0 {
+		f, n, err := parseFrame(b)
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			return append([]byte(nil), b...), nil
+		}
+		st.handle(f)
+		b = b[n:]
+	}
+	return nil, nil
+}
+
+// handle does what a frame says, its data first.
+func (st *Stream) handle(f frame) {
+	if len(f.data) > 0 {
+		st.deliver(f.data)
+	}
+	switch f.flag {
+	case flagFIN:
+		if st.finished() {
+			_ = st.send(frame{flag: flagFINACK})
+			if st.ignored.Load() {
+				_ = st.CloseWrite() // nobody else will
+			}
+		}
+	case flagFINACK:
+		st.confirmed(nil)
+	case flagStopSending:
+		st.confirmed(&core.StreamError{Code: f.code, Remote: true})
+	case flagReset:
+		st.abandon(&core.StreamError{Code: f.code, Remote: true})
+	}
+	st.settle()
+}
+
+// deliver gives data to the readers and waits until they have read it.
+func (st *Stream) deliver(data []byte) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.readErr != nil {
+		return // nobody reads, or the remote goes on after its end
+	}
+	st.chunk = data
+	st.readable.Signal()
+	for len(st.chunk) > 0 {
+		st.drained.Wait()
+	}
+}
+
+// finished notes that the remote sends no more, and tells whether it is to be
+// told that everything has arrived.
+func (st *Stream) finished() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.readErr == nil {
+		st.readErr = io.EOF
+		st.readable.Broadcast()
+	}
+	return !st.over
+}
+
+// confirmed notes that the remote has all that was sent, or wants no more of it.
+func (st *Stream) confirmed(stop error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	switch {
+	case stop == nil && !st.sentFIN:
+		return // there is nothing to confirm yet
+	case stop != nil && st.writeErr == nil:
+		st.writeErr = stop
+	}
+	st.acked = true
+	st.writable.Broadcast()
+}
+
+// closed notes that the channel, or the association, has come to its end.
+func (st *Stream) closed() {
+	why := &core.StreamError{Remote: true}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.over = true
+	if st.readErr == nil {
+		st.readErr = why
+	}
+	if st.writeErr == nil {
+		st.writeErr = why
+	}
+	st.broadcast()
+}
+
+// settle closes the channel if both directions have ended, and sees to it that
+// this does not take for ever once this side has no more to do.
+func (st *Stream) settle() {
+	st.mu.Lock()
+	done := !st.over && st.readErr != nil && st.acked
+	st.over = st.over || done
+	if st.readErr != nil && st.writeErr != nil && st.linger == nil {
+		st.linger = time.AfterFunc(lingerTime, st.expire)
+	}
+	st.mu.Unlock()
+	if done {
+		_ = st.channel.Close() // the association has ended if it fails
+	}
+}
+
+// expire gives up waiting for the remote.
+func (st *Stream) expire() {
+	_ = st.channel.Close()
+	_ = st.channel.SetReadDeadline(time.Unix(1, 0))
+}
+
+// finish forgets the stream.
+func (st *Stream) finish() {
+	_ = st.channel.Close() // the remote has closed the channel
+	st.mu.Lock()
+	if st.linger != nil {
+		st.linger.Stop()
+	}
+	st.readLine.stop()
+	st.writeLine.stop()
+	st.mu.Unlock()
+	st.session.remove(st)
+}

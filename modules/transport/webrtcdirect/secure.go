@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package webrtcdirect
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	ma "github.com/multiformats/go-multiaddr"
+	"github.com/pion/dtls/v3"
+
+	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/peer"
+	"github.com/xnode-p2p/xnode/modules/security/noise"
+	"github.com/xnode-p2p/xnode/modules/transport/internal/webrtcstream"
+)
+
+// receivePriority is that of the memory for what SCTP receives.
+const receivePriority = 128
+
+var (
+	errWrongCertificate = errors.New("the listener's certificate is not that of the address")
+	errNoCertificate    = errors.New("the remote has no certificate")
+)
+
+// srtpProfiles are offered and accepted because some insist on them. Nothing is
+// ever sent with one.
+var srtpProfiles = []dtls.SRTPProtectionProfile{
+	dtls.SRTP_AEAD_AES_128_GCM,
+	dtls.SRTP_AES128_CM_HMAC_SHA1_80,
+}
+
+// setup is what a connection is made with.
+type setup struct {
+	client bool
+	memory core.ConnMemory
+	// expect and pinned are what a dialer knows of the listener.
+	expect peer.ID
+	pinned hash
+}
+
+// secure makes a connection on a link, which it closes if it fails.
+func (t *Transport) secure(ctx context.Context, l *link, s setup) (_ *conn, err error) {
+	if err := s.memory.Reserve(int(t.ReceiveBuffer), receivePriority); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	c := &conn{link: l, memory: s.memory, reserved: int(t.ReceiveBuffer)}
+	defer func() {
+		if err != nil {
+			c.abandon()
+		}
+	}()
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
+	remote, err := t.handshake(ctx, l, s)
+	if err != nil {
+		return nil, ended(ctx, fmt.Errorf("dtls: %w", err))
+	}
+	association, err := webrtcstream.Associate(ctx, l, int(t.ReceiveBuffer), logs{t.log})
+	if err != nil {
+		return nil, ended(ctx, err)
+	}
+	session, handshake, err := webrtcstream.New(webrtcstream.Config{
+		Association: association,
+		Client:      s.client,
+		Memory:      s.memory,
+		MaxIncoming: t.MaxIncomingStreams,
+		Ended:       l.ended,
+	})
+	if err != nil {
+		return nil, ended(ctx, errors.Join(err, association.Close()))
+	}
+	c.Session = session
+	if err := c.authenticate(ctx, t, handshake, s, remote); err != nil {
+		return nil, ended(ctx, err)
+	}
+	if !stop() {
+		return nil, context.Cause(ctx)
+	}
+	session.Serve()
+	return c, nil
+}
+
+// ended names the end of ctx as the cause of an error that it led to.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() == nil || errors.Is(err, context.Cause(ctx)) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+}
+
+// handshake performs that of DTLS, and returns the hash of the remote's
+// certificate. Who the remote is does not follow from it.
+func (t *Transport) handshake(ctx context.Context, l *link, s setup) (remote hash, err error) {
+	shared := []dtls.Option{
+		dtls.WithCertificates(t.certificate.tls),
+		dtls.WithCipherSuites(cipherSuites...),
+		dtls.WithSRTPProtectionProfiles(srtpProfiles...),
+		dtls.WithLoggerFactory(logs{t.log}),
+		dtls.WithInsecureSkipVerify(true), // the hash and Noise are what counts
+	}
+	var c *dtls.Conn
+	if s.client {
+		options := []dtls.ClientOption{dtls.WithVerifyPeerCertificate(s.pinned.verify)}
+		for _, o := range shared {
+			options = append(options, o)
+		}
+		c, err = dtls.ClientWithOptions(handshakeConn{l}, l.RemoteAddr(), options...)
+	} else {
+		options := []dtls.ServerOption{dtls.WithClientAuth(dtls.RequireAnyClientCert)}
+		for _, o := range shared {
+			options = append(options, o)
+		}
+		c, err = dtls.ServerWithOptions(handshakeConn{l}, l.RemoteAddr(), options...)
+	}
+	if err != nil {
+		return remote, err
+	}
+	if err := c.HandshakeContext(ctx); err != nil {
+		return remote, errors.Join(err, c.Close())
+	}
+	state, ok := c.ConnectionState()
+	if !ok || len(state.PeerCertificates) == 0 {
+		return remote, errors.Join(errNoCertificate, c.Close())
+	}
+	keys, err := takeOver(&state)
+	if err != nil {
+		return remote, errors.Join(err, c.Close())
+	}
+	l.records.Store(keys)
+	l.library.Store(c)
+	if s.client {
+		l.settle() // the listener has finished, or there would be no end of it here
+	}
+	return sha256.Sum256(state.PeerCertificates[0]), nil
+}
+
+// verify is the dialer's check of the listener's certificate.
+func (h hash) verify(raw [][]byte, _ [][]*x509.Certificate) error {
+	if len(raw) == 0 {
+		return errNoCertificate
+	}
+	if sha256.Sum256(raw[0]) != h {
+		return errWrongCertificate
+	}
+	return nil
+}
+
+// prologue binds the Noise handshake to the two certificates.
+func prologue(client, server hash) []byte {
+	return bytes.Join([][]byte{[]byte("libp2p-webrtc-noise:"), client.multihash(), server.multihash()}, nil)
+}
+
+// authenticate performs the Noise handshake, in which the listener, who may send
+// first, is the initiator.
+func (c *conn) authenticate(ctx context.Context, t *Transport, channel *webrtcstream.Stream, s setup, remote hash) error {
+	client, server := remote, t.certificate.hash
+	if s.client {
+		client, server = server, client
+	}
+	secured, err := t.noise.Handshake(ctx, handshakeChannel{channel, c.link},
+		core.Handshake{Identity: t.identity, Initiator: !s.client, Expect: s.expect},
+		noise.Options{Prologue: prologue(client, server)})
+	if err != nil {
+		return err
+	}
+	c.peer, c.key = secured.RemotePeer(), secured.RemotePublicKey()
+	channel.Ignore()
+	return nil
+}
+
+// handshakeChannel is a data channel as Noise wants it.
+type handshakeChannel struct {
+	*webrtcstream.Stream
+	link *link
+}
+
+// LocalAddr implements [net.Conn].
+func (h handshakeChannel) LocalAddr() net.Addr { return h.link.LocalAddr() }
+
+// RemoteAddr implements [net.Conn].
+func (h handshakeChannel) RemoteAddr() net.Addr { return h.link.RemoteAddr() }
+
+// conn is a connection.
+type conn struct {
+	*webrtcstream.Session
+	link          *link
+	memory        core.ConnMemory
+	reserved      int
+	release       sync.Once
+	peer          peer.ID
+	key           peer.PublicKey
+	local, remote ma.Multiaddr
+}
+
+// abandon ends a connection that has not become one.
+func (c *conn) abandon() {
+	if c.Session != nil {
+		_ = c.Session.Close() // always nil
+	}
+	_ = c.link.Close() // always nil
+	c.release.Do(func() { c.memory.Release(c.reserved) })
+}
+
+// Close implements [core.Session].
+func (c *conn) Close() error { return c.CloseWithCode(core.ConnNoError) }
+
+// CloseWithCode implements [core.Session].
+func (c *conn) CloseWithCode(code core.ConnCode) error {
+	err := c.Session.CloseWithCode(code)
+	c.release.Do(func() { c.memory.Release(c.reserved) })
+	return err
+}
+
+// RemotePeer implements [core.MuxedConn].
+func (c *conn) RemotePeer() peer.ID { return c.peer }
+
+// RemotePublicKey implements [core.MuxedConn].
+func (c *conn) RemotePublicKey() peer.PublicKey { return c.key }
+
+// LocalMultiaddr implements [core.MuxedConn].
+func (c *conn) LocalMultiaddr() ma.Multiaddr { return c.local }
+
+// RemoteMultiaddr implements [core.MuxedConn].
+func (c *conn) RemoteMultiaddr() ma.Multiaddr { return c.remote }
+
+var _ core.MuxedConn = (*conn)(nil)
