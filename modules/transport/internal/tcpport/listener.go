@@ -67,8 +67,9 @@ func Listen(shares core.Shares, at netip.AddrPort, o Options) (*Listener, error)
 	return l, nil
 }
 
-// Accept waits for the next connection. Its errors are final; after Close it is
-// [net.ErrClosed]. Connections that wait for longest need not come first.
+// Accept waits for the next connection. Its errors are final and those of
+// [net.ErrClosed]: after Close, or if the system has taken the socket away. Then
+// the port can be opened anew. Connections that wait for longest need not come first.
 func (l *Listener) Accept() (Conn, error) {
 	l.socket.start()
 	return l.place.Take()
@@ -177,9 +178,7 @@ func (s *socket) remove(l *Listener) (err error) {
 	s.listeners = slices.DeleteFunc(s.listeners, func(o *Listener) bool { return o == l })
 	last := len(s.listeners) == 0
 	if last {
-		p.sockets = slices.DeleteFunc(p.sockets, func(o *socket) bool { return o == s })
-		close(s.closed)
-		err = s.tcp.Close()
+		err = s.endLocked()
 	}
 	l.place.Leave()
 	p.mu.Unlock()

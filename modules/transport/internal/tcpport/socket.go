@@ -5,8 +5,10 @@ package tcpport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -76,9 +78,7 @@ func (s *socket) accept() {
 			continue
 		}
 		if final(err) {
-			for kind := range s.lines {
-				s.lines[kind].End(Cause(err))
-			}
+			s.fail(Cause(err))
 			return
 		}
 		s.warn("connections wait to be accepted", Cause(err))
@@ -87,6 +87,32 @@ func (s *socket) accept() {
 			return
 		}
 	}
+}
+
+// fail gives up a socket that the system has taken away: who listens finds out
+// in Accept, and can open the port anew.
+func (s *socket) fail(err error) {
+	if !errors.Is(err, net.ErrClosed) {
+		err = fmt.Errorf("%w: %w", net.ErrClosed, err)
+	}
+	s.ports.mu.Lock()
+	defer s.ports.mu.Unlock()
+	s.endLocked()
+	for kind := range s.lines {
+		s.lines[kind].End(err)
+	}
+}
+
+// endLocked closes the socket, unless that has been done already, and forgets it.
+func (s *socket) endLocked() error {
+	p := s.ports
+	i := slices.Index(p.sockets, s)
+	if i < 0 {
+		return nil
+	}
+	p.sockets = slices.Delete(p.sockets, i, i+1)
+	close(s.closed)
+	return s.tcp.Close()
 }
 
 // final tells whether a socket that answers accept with err will do so for ever.

@@ -12,6 +12,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/coretest"
 )
 
 // scarceSocket answers accept with its errors, then as closed.
@@ -82,13 +85,42 @@ func TestCloseEndsAPause(t *testing.T) {
 	})
 }
 
-// A socket that the system has taken away ends everybody's Accept.
+// A socket that the system has taken away ends everybody's Accept, and is in
+// nobody's way who opens the port anew.
 func TestBrokenSocket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := scarce(nil, syscall.EBADF)
-		if _, err := l.Accept(); !errors.Is(err, syscall.EBADF) {
+		p := l.socket.ports
+		if _, err := l.Accept(); !errors.Is(err, syscall.EBADF) || !errors.Is(err, net.ErrClosed) {
 			t.Errorf("accept: %v", err)
 		}
-		l.Close()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if len(p.sockets) != 0 {
+			t.Error("the socket is still found")
+		}
 	})
+}
+
+// The listeners of a broken socket are replaced one by one, as the host does.
+func TestOpensABrokenSocketAnew(t *testing.T) {
+	coretest.VerifyNoLeaks(t)
+	var shares core.ShareTable
+	tcp := listen(t, &shares, loopback, Options{Kind: Multistream})
+	ws := listen(t, &shares, tcp.Addr(), Options{Kind: HTTP})
+	tcp.socket.tcp.Close()
+	for _, l := range []*Listener{tcp, ws} {
+		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("accept: %v", err)
+		}
+	}
+	var again []*Listener
+	for _, l := range []*Listener{tcp, ws} {
+		l.Close()
+		again = append(again, listen(t, &shares, l.Addr(), Options{Kind: l.kind}))
+	}
+	for _, l := range again {
+		dial(t, again[0], greetings[l.kind])
+		hears(t, l, greetings[l.kind])
+	}
 }
