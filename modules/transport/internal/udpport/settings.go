@@ -37,11 +37,14 @@ const (
 )
 
 // What a remote may send before it is read, in bytes. Windows begin small; what
-// a connection's grows by is taken from its memory first.
+// a connection's grows by is taken from its memory first. That of a connection
+// begins with twice a stream's, so that a stream nobody reads leaves room for
+// others.
 const (
-	initialWindow       = 512 << 10
-	maxStreamWindow     = 10 << 20
-	maxConnectionWindow = 15 << 20
+	initialStreamWindow     = 512 << 10
+	initialConnectionWindow = 2 * initialStreamWindow
+	maxStreamWindow         = 10 << 20
+	maxConnectionWindow     = 15 << 20
 
 	// windowPriority is that of a larger window: it makes a connection faster,
 	// and must not take the last of the memory. See [core.Memory].
@@ -80,9 +83,9 @@ func (s Settings) quicConfig(grow func(c *quic.Conn, by uint64) bool) *quic.Conf
 		MaxIdleTimeout:       s.IdleTimeout,
 		KeepAlivePeriod:      s.Keepalive,
 
-		InitialStreamReceiveWindow:     initialWindow,
+		InitialStreamReceiveWindow:     initialStreamWindow,
 		MaxStreamReceiveWindow:         maxStreamWindow,
-		InitialConnectionReceiveWindow: initialWindow,
+		InitialConnectionReceiveWindow: initialConnectionWindow,
 		MaxConnectionReceiveWindow:     maxConnectionWindow,
 		AllowConnectionWindowIncrease:  grow,
 
