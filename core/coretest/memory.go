@@ -13,14 +13,15 @@ import (
 type Memory struct {
 	limit int
 
-	mu       sync.Mutex
-	reserved int
-	peak     int
-	negative bool
+	mu        sync.Mutex
+	perStream int // negative if there is no limit
+	reserved  int
+	peak      int
+	negative  bool
 }
 
 // NewMemory returns a budget of limit bytes; a negative limit is none.
-func NewMemory(limit int) *Memory { return &Memory{limit: limit} }
+func NewMemory(limit int) *Memory { return &Memory{limit: limit, perStream: -1} }
 
 // Reserve implements [core.Memory]. A priority p may use (p+1)/256 of the limit.
 func (m *Memory) Reserve(n int, priority uint8) error {
@@ -35,11 +36,13 @@ func (m *Memory) Reserve(n int, priority uint8) error {
 }
 
 // Release implements [core.Memory].
-func (m *Memory) Release(n int) {
+func (m *Memory) Release(n int) { m.release(n, false) }
+
+func (m *Memory) release(n int, tooMuch bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.reserved -= n
-	m.negative = m.negative || m.reserved < 0
+	m.negative = m.negative || tooMuch || m.reserved < 0
 }
 
 // Reserved returns how much is taken now, in bytes.
@@ -66,24 +69,41 @@ func (m *Memory) Check(t testing.TB) {
 	}
 }
 
-// Stream implements [core.ConnMemory].
-func (m *Memory) Stream() core.StreamMemory { return &streamMemory{memory: m} }
+// LimitStreams sets what each account may take that Stream opens from then on,
+// in bytes, whatever the priority.
+func (m *Memory) LimitStreams(limit int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.perStream = limit
+}
 
-// streamMemory is the account of a stream.
-type streamMemory struct {
+// Stream implements [core.ConnMemory]. What it returns is a [*StreamMemory].
+func (m *Memory) Stream() core.StreamMemory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return &StreamMemory{memory: m, limit: m.perStream}
+}
+
+// StreamMemory is the account of a stream, which counts for a [Memory] too.
+type StreamMemory struct {
 	memory *Memory
+	limit  int // negative if there is none
 
 	mu       sync.Mutex
 	reserved int
-	done     bool
+	closed   bool
+	done     chan struct{} // nil until somebody waits
 }
 
 // Reserve implements [core.Memory].
-func (s *streamMemory) Reserve(n int, priority uint8) error {
+func (s *StreamMemory) Reserve(n int, priority uint8) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.done {
+	if s.closed {
 		return core.ErrConnClosed
+	}
+	if s.limit >= 0 && s.reserved+n > s.limit {
+		return &core.LimitError{Scope: "coretest stream", Resource: "bytes", Limit: int64(s.limit), Knob: "the argument of LimitStreams"}
 	}
 	if err := s.memory.Reserve(n, priority); err != nil {
 		return err
@@ -92,24 +112,51 @@ func (s *streamMemory) Reserve(n int, priority uint8) error {
 	return nil
 }
 
-// Release implements [core.Memory].
-func (s *streamMemory) Release(n int) {
+// Release implements [core.Memory]. More than was taken breaks the books of the
+// [Memory], as its Check says.
+func (s *StreamMemory) Release(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.done {
+	if s.closed {
 		return // Done has released it
 	}
 	s.reserved -= n
-	s.memory.Release(n)
+	s.memory.release(n, s.reserved < 0)
 }
 
 // Done implements [core.StreamMemory].
-func (s *streamMemory) Done() {
+func (s *StreamMemory) Done() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.done = true
+	if s.closed {
+		return
+	}
+	s.closed = true
 	s.memory.Release(s.reserved)
 	s.reserved = 0
+	if s.done != nil {
+		close(s.done)
+	}
+}
+
+// Reserved returns how much the account has now, in bytes.
+func (s *StreamMemory) Reserved() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reserved
+}
+
+// Ended is closed once Done has been called.
+func (s *StreamMemory) Ended() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done == nil {
+		s.done = make(chan struct{})
+		if s.closed {
+			close(s.done)
+		}
+	}
+	return s.done
 }
 
 var _ core.ConnMemory = (*Memory)(nil)

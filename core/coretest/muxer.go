@@ -30,6 +30,7 @@ func TestMuxer(t *testing.T, m core.Muxer, options ...SessionOptions) {
 		{"ConnLost", testConnLost},
 		{"MemoryRefused", testMemoryRefused},
 		{"MemoryTight", testMemoryTight},
+		{"MemoryOfStreams", testMemoryOfStreams},
 		{"Evil_C5_Garbage", testMuxGarbage},
 		{"Evil_C5_Truncated", testMuxTruncated},
 	} {
@@ -128,6 +129,62 @@ func testMemoryTight(t *testing.T, m core.Muxer) {
 	wg.Wait()
 	closeBoth(client, server)
 	wait()
+}
+
+// testMemoryOfStreams has what streams buffer charged to their own accounts, if
+// they have some, and given back when both sides are done with them, however
+// they ended, while the session goes on.
+func testMemoryOfStreams(t *testing.T, m core.Muxer) {
+	conn, remote := memnet.Pipe()
+	memories := [2]*Memory{NewMemory(-1), NewMemory(-1)}
+	client := muxOn(t, m, conn, true, memories[0])
+	server := muxOn(t, m, remote, false, memories[1])
+	idle := [2]int{memories[0].Reserved(), memories[1].Reserved()}
+	for name, end := range map[string]func(a, b core.MuxedStream){
+		"closed": func(a, b core.MuxedStream) { a.Close(); b.Close() },
+		"closed side by side": func(a, b core.MuxedStream) {
+			for _, s := range []core.MuxedStream{a, b, a, b} {
+				s.CloseWrite()
+				s.CloseRead()
+			}
+		},
+		"reset here":  func(a, b core.MuxedStream) { a.Reset(core.StreamNoError); b.Close() },
+		"reset there": func(a, b core.MuxedStream) { b.Reset(core.StreamNoError); a.Close() },
+		"reset by both": func(a, b core.MuxedStream) {
+			a.Reset(core.StreamNoError)
+			b.Reset(core.StreamNoError)
+		},
+	} {
+		a, b := connectStream(t, client, server)
+		exchange(t, a, b)
+		var accounts [2]*StreamMemory
+		for i, s := range []core.MuxedStream{a, b} {
+			accounted, ok := s.(core.Accounted)
+			if !ok {
+				continue
+			}
+			if accounts[i], ok = accounted.Memory().(*StreamMemory); !ok || accounts[i].memory != memories[i] {
+				t.Fatalf("%s: the account is a %T, and not one of those opened for the session's streams", name, accounted.Memory())
+			}
+			if all, one := memories[i].Reserved()-idle[i], accounts[i].Reserved(); all != one {
+				t.Errorf("%s: the only stream takes %d bytes and its account has %d", name, all, one)
+			}
+		}
+		if _, err := a.Write(random(1, 10_000)); err != nil { // which nobody reads
+			t.Errorf("%s: write: %v", name, err)
+		}
+		end(a, b)
+		for i, account := range accounts {
+			if account == nil {
+				continue
+			}
+			<-account.Ended()
+			if got := memories[i].Reserved(); got != idle[i] {
+				t.Errorf("%s: the session has %d bytes after the stream, %d before it", name, got, idle[i])
+			}
+		}
+	}
+	closeBoth(client, server)
 }
 
 // testMuxGarbage sends what no muxer sends. The session ends, and nothing else.

@@ -389,7 +389,7 @@ func TestEvil_C7_TinyAndEmptyFrames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// What lies unread is paid for, until there is no more memory.
 		const blocks, cost = 3, smallBlock * smallCost
-		limit := (initialWindow + blocks*cost + cost/2) * 256 / (smallPriority + 1)
+		limit := (initialWindow + blocks*cost + cost/2) * 256 / (growthPriority + 1)
 		p := newRawPeer(t, `{}`, coretest.NewMemory(limit), false)
 		defer p.close()
 		p.send(typeWindowUpdate, flagSYN, 1, 0)
@@ -473,7 +473,7 @@ func TestEvil_C7_StalledStreamsDoNotBlockOthers(t *testing.T) {
 		if got, err := io.ReadAll(st); !bytes.Equal(got, want) || err != nil {
 			t.Errorf("read %d bytes, %v", len(got), err)
 		}
-		if peak := server.memory.(*coretest.Memory).Peak(); peak > budget {
+		if peak := server.guard.memory.(*coretest.Memory).Peak(); peak > budget {
 			t.Errorf("%d bytes were charged, the budget is %d", peak, budget)
 		}
 		closePair(t, client, server)

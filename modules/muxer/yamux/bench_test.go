@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/xnode-p2p/xnode/core/coretest"
 	"github.com/xnode-p2p/xnode/core/memnet"
@@ -148,7 +149,7 @@ func inUse() (m runtime.MemStats) {
 
 // The guard must cost no memory for a frame.
 func TestFramesCostNoMemory(t *testing.T) {
-	g := newGuard(discard{}, true, coretest.NewMemory(-1), 1<<20, 0)
+	g := newGuard(discard{}, true, coretest.NewMemory(-1), 1<<20, time.Minute)
 	out := newHeader(typeWindowUpdate, flagSYN, 1, 0)
 	if _, err := g.Write(out[:]); err != nil {
 		t.Fatal(err)
@@ -165,4 +166,5 @@ func TestFramesCostNoMemory(t *testing.T) {
 
 type discard struct{ net.Conn }
 
-func (discard) Write(b []byte) (int, error) { return len(b), nil }
+func (discard) Write(b []byte) (int, error)        { return len(b), nil }
+func (discard) SetWriteDeadline(_ time.Time) error { return nil }

@@ -21,9 +21,8 @@ const partingTime = 250 * time.Millisecond
 // before the library does and shows it to the ledger; bodies pass untouched. The
 // library writes one frame at a time, so its headers are seen too.
 type guard struct {
-	net.Conn
 	ledger
-	writeTimeout time.Duration
+	output
 
 	// For reading, which only the library's receiver does.
 	head header
@@ -31,20 +30,17 @@ type guard struct {
 	body uint32 // what of the body it has not read yet
 	fin  uint32 // the stream whose end is to follow the body
 
-	writing turn // one frame at a time on the connection
-	failing atomic.Bool
-	broken  atomic.Pointer[error] // why nothing can be written any more
-	parting atomic.Uint32         // the code for the GoAway
-	gone    chan struct{}         // closed when a GoAway was written
+	parting atomic.Uint32 // the code for the GoAway
+	gone    chan struct{} // closed when a GoAway was written
 	goneBy  sync.Once
 }
 
-func newGuard(conn net.Conn, initiator bool, memory core.Memory, maxWindow uint32, writeTimeout time.Duration) *guard {
+func newGuard(conn net.Conn, initiator bool, memory core.ConnMemory, maxWindow uint32, writeTimeout time.Duration) *guard {
 	return &guard{
-		Conn:         conn,
-		writeTimeout: writeTimeout,
-		gone:         make(chan struct{}),
+		gone:   make(chan struct{}),
+		output: output{Conn: conn, timeout: writeTimeout},
 		ledger: ledger{
+			start:     time.Now(),
 			initiator: initiator,
 			maxWindow: maxWindow,
 			memory:    memory,
@@ -129,31 +125,15 @@ func goneAway(reason uint32) error {
 // fail tells the remote that it broke the protocol.
 func (g *guard) fail(cause error) error {
 	g.hurry()
-	goAway := newHeader(typeGoAway, 0, 0, goAwayProtocolError)
-	g.writing.take()
-	defer g.writing.give()
-	_, _ = g.Conn.Write(goAway[:]) // the connection ends either way
+	// The connection ends either way.
+	_ = g.writeFrame(newHeader(typeGoAway, 0, 0, goAwayProtocolError))
 	return &core.ConnError{Code: core.ConnProtocolViolation, Cause: cause}
-}
-
-// hurry makes everything that is still written end soon.
-func (g *guard) hurry() {
-	g.failing.Store(true)
-	_ = g.Conn.SetWriteDeadline(time.Now().Add(partingTime))
 }
 
 // writeFrame writes a frame of the guard's own. Those of the library go on
 // behind it.
 func (g *guard) writeFrame(h header) error {
-	g.writing.take()
-	defer g.writing.give()
-	if err := g.SetWriteDeadline(time.Now().Add(g.writeTimeout)); err != nil {
-		return err
-	}
-	if g.broken.Load() != nil {
-		return nil
-	}
-	_, err := g.Conn.Write(h[:])
+	_, err := g.put(h[:])
 	return err
 }
 
@@ -164,32 +144,28 @@ func (g *guard) Write(b []byte) (int, error) {
 	if goAway && h.length() == 0 {
 		h.setLength(g.parting.Load())
 	}
-	g.sent(h)
-	g.writing.take()
-	defer g.writing.give()
-	if goAway {
-		defer g.goneBy.Do(func() { close(g.gone) })
-	}
-	if g.broken.Load() != nil {
+	if !g.sent(h) {
 		return len(b), nil
 	}
-	n, err := g.Conn.Write(b)
-	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
-		return n, err
+	n, err := g.put(b)
+	if goAway {
+		g.goneBy.Do(func() { close(g.gone) })
 	}
-	// The remote has closed the connection. The library would end the session
-	// at once, and with it what the remote sent before.
-	broken := err // which is on the heap, and err is not
-	g.broken.Store(&broken)
-	return len(b), g.Conn.SetReadDeadline(time.Now().Add(partingTime))
+	return n, err
 }
 
-// SetWriteDeadline implements [net.Conn] for the library.
-func (g *guard) SetWriteDeadline(t time.Time) error {
-	if g.failing.Load() {
-		return nil
+// SetWriteDeadline implements [net.Conn] for the library. Every write has a
+// deadline in any case.
+func (g *guard) SetWriteDeadline(time.Time) error { return nil }
+
+// refill grants the remote more credit if it is time for that.
+func (g *guard) refill(st *stream) {
+	g.mu.Lock()
+	n := g.credit(st)
+	g.mu.Unlock()
+	if n > 0 {
+		g.grant(newHeader(typeWindowUpdate, 0, st.id, n))
 	}
-	return g.Conn.SetWriteDeadline(t)
 }
 
 // Close implements [net.Conn] for the library, which calls it once the session
@@ -197,24 +173,4 @@ func (g *guard) SetWriteDeadline(t time.Time) error {
 func (g *guard) Close() error {
 	g.ledger.close()
 	return g.Conn.Close()
-}
-
-// restore makes up for grants of credit that the library believes it has sent.
-// It brings the window to half the initial one when half of that is left: the
-// library believes at least that after every read. As grants of the library may
-// still wait to be written, what is given here is taken off the next of them.
-func (g *guard) restore(s *stream) {
-	const enough = initialWindow / 2
-	g.mu.Lock()
-	have := s.arrived - s.read.Load() + uint64(s.window)
-	if g.closed || have > enough/2 || s.localDone() || s.reset != 0 || s.gotFIN {
-		g.mu.Unlock()
-		return
-	}
-	grant := uint32(enough - have)
-	s.window += grant
-	s.prepaid += grant
-	g.mu.Unlock()
-	// If this fails the connection has ended, and the next Read says so.
-	_ = g.writeFrame(newHeader(typeWindowUpdate, 0, s.id, grant))
 }

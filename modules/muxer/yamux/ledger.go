@@ -7,35 +7,23 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/xnode-p2p/xnode/core"
 )
 
-const (
-	// maxCredit is what a side may be allowed to send at most: window updates
-	// that add up to more are a breach of the protocol.
-	maxCredit = 1<<32 - 1
-	// Data lies in the library's buffer frame by frame, and small frames cost
-	// far more than they carry. Of frames with less than smallFrame bytes,
-	// 2*smallBlock may lie unread on one stream for the price of its window;
-	// every further block of them costs smallCost each.
-	smallFrame = 64
-	smallBlock = 2048
-	smallCost  = 96
-	// smallPriority is the priority with which that is reserved.
-	smallPriority = 128
-)
-
-// errStreamEnded is returned for growth of a window that nobody reads from.
-var errStreamEnded = errors.New("the stream has ended")
+// maxCredit is what a side may be allowed to send at most: window updates
+// that add up to more are a breach of the protocol.
+const maxCredit = 1<<32 - 1
 
 // ledger follows the streams of one connection by the headers of their frames,
 // in both directions. It refuses what the library would take from a remote,
-// and holds the memory charged for each stream's initial window.
+// charges each stream's account, and decides what the remote may send.
 type ledger struct {
+	start     time.Time
 	initiator bool   // the local IDs are odd
 	maxWindow uint32 // what a window may grow to
-	memory    core.Memory
+	memory    core.ConnMemory
 
 	mu        sync.Mutex
 	closed    bool
@@ -44,7 +32,9 @@ type ledger struct {
 	ours      uint32             // the highest ID used here
 	resets    meter
 	abuses    meter
-	lingering ring // the IDs of streams that linger
+	lingering ring                // the IDs of streams that linger
+	prepared  []core.StreamMemory // for streams that are being opened here; bounded by callers
+	rtt       roundTrip
 }
 
 // received judges a frame of the remote, and changes its header where the
@@ -69,6 +59,11 @@ func (l *ledger) received(h *header) (refused bool, err error) {
 	case typePing:
 		if h.id() != 0 || flags != flagSYN && flags != flagACK {
 			return false, fmt.Errorf("ping with stream ID %d and flags %#x", h.id(), flags)
+		}
+		if flags == flagACK {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.rtt.answered(h.length())
 		}
 		return false, nil
 	case typeGoAway:
@@ -131,13 +126,12 @@ func (l *ledger) syn(h *header, theirs bool) (*stream, error) {
 	case !l.theirs.take(id):
 		return nil, fmt.Errorf("stream %d is opened twice", id)
 	}
-	st := newStream(id)
+	account, err := newAccount(l.memory)
+	st := newStream(id, account)
 	l.streams[id] = st
-	if err := l.memory.Reserve(initialWindow, initialPriority); err != nil {
+	if err != nil {
 		st.reset = byLocal
-		return st, nil
 	}
-	st.charged = true
 	return st, nil
 }
 
@@ -202,32 +196,43 @@ func (l *ledger) advance(h *header, st *stream, theirs bool) error {
 }
 
 // sent records a frame that the library writes, and puts the code into a reset.
-func (l *ledger) sent(h *header) {
-	if h.kind() > typeWindowUpdate {
-		return
+// It reports false for a frame that must not be written: what the library says
+// of credit is not meant for the remote.
+func (l *ledger) sent(h *header) bool {
+	id, flags, n := h.id(), h.flags(), h.length()
+	switch h.kind() {
+	case typeGoAway:
+		return true
+	case typeWindowUpdate:
+		if flags == 0 {
+			return false
+		}
+		h.setLength(0)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return
+	if h.kind() == typePing {
+		if flags == flagSYN {
+			l.rtt.asked(n)
+		}
+		return true
 	}
-	id, flags, n := h.id(), h.flags(), h.length()
+	if l.closed {
+		return true
+	}
 	st := l.streams[id]
 	if flags&flagSYN != 0 && st == nil {
-		st = newStream(id)
-		l.streams[id] = st
-		l.ours = max(l.ours, id)
+		st = l.open(id)
 	}
 	if st == nil {
-		return
+		return true
 	}
 	if h.kind() == typeData {
 		st.credit -= min(n, st.credit)
-	} else if flags&flagRST == 0 {
-		prepaid := min(n, st.prepaid)
-		st.prepaid -= prepaid
-		st.window += n - prepaid
-		h.setLength(n - prepaid)
+	} else if flags&(flagSYN|flagACK) != 0 {
+		// The remote may hear of more credit from now on.
+		st.announced = true
+		h.setLength(l.credit(st))
 	}
 	st.sentFIN = st.sentFIN || flags&flagFIN != 0
 	if flags&flagRST != 0 {
@@ -244,6 +249,7 @@ func (l *ledger) sent(h *header) {
 		}
 	}
 	l.settle(st)
+	return true
 }
 
 // settle gives back the memory of a stream whose buffer is gone, and forgets
@@ -251,7 +257,7 @@ func (l *ledger) sent(h *header) {
 func (l *ledger) settle(st *stream) {
 	local := st.localDone() || st.reset != 0
 	if local {
-		l.release(st)
+		st.release()
 	}
 	// A stream that the library still holds ready to hand out stays known. One
 	// that was refused it never had.
@@ -268,38 +274,9 @@ func (l *ledger) settle(st *stream) {
 	l.linger(st)
 }
 
-// small counts a small frame and pays for it if too many wait for the reader.
-func (l *ledger) small(st *stream) error {
-	if st.smalls++; st.smalls < smallBlock {
-		return nil
-	}
-	if st.read.Load() >= st.mark {
-		l.memory.Release(st.overhead)
-		st.overhead = 0
-	} else if err := l.memory.Reserve(smallBlock*smallCost, smallPriority); err != nil {
-		return fmt.Errorf("stream %d: too many frames of less than %d bytes wait for the reader: %w", st.id, smallFrame, err)
-	} else {
-		st.overhead += smallBlock * smallCost
-	}
-	st.mark, st.smalls = st.arrived, 0
-	return nil
-}
-
-// release gives back the memory that is charged to a stream.
-func (l *ledger) release(st *stream) {
-	if st.charged {
-		st.charged = false
-		l.memory.Release(initialWindow)
-	}
-	if st.overhead > 0 {
-		l.memory.Release(st.overhead)
-		st.overhead = 0
-	}
-}
-
 // linger replaces a stream by a small one that only counts what still comes.
 func (l *ledger) linger(st *stream) {
-	tomb := newStream(st.id)
+	tomb := newStream(st.id, nil)
 	tomb.window, tomb.credit, tomb.acked, tomb.code = st.window, st.credit, st.acked, st.code
 	tomb.reset, tomb.sentFIN, tomb.readDone = st.reset, true, true
 	tomb.gotFIN, tomb.sentRST = st.gotFIN, st.sentRST
@@ -326,11 +303,12 @@ func (l *ledger) accept(id uint32) *stream {
 		l.settle(st)
 		return nil
 	}
+	st.epoch = time.Since(l.start)
 	return st
 }
 
-// opened returns the record of a stream that was opened here. It takes over the
-// memory reserved for the stream. It reports nil if the connection has ended.
+// opened returns the record of a stream that the library has opened with an
+// account prepared for it. It reports nil if the connection has ended.
 func (l *ledger) opened(id uint32) *stream {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -339,11 +317,9 @@ func (l *ledger) opened(id uint32) *stream {
 	}
 	st := l.streams[id]
 	if st == nil {
-		st = newStream(id)
-		l.streams[id] = st
-		l.ours = max(l.ours, id)
+		st = l.open(id)
 	}
-	st.handed, st.charged = true, true
+	st.handed, st.epoch = true, time.Since(l.start)
 	l.settle(st)
 	return st
 }
@@ -383,7 +359,10 @@ func (l *ledger) close() {
 	defer l.mu.Unlock()
 	l.closed = true
 	for _, st := range l.streams {
-		l.release(st)
+		st.release()
 	}
-	l.streams = nil
+	for _, account := range l.prepared {
+		account.Done()
+	}
+	l.streams, l.prepared = nil, nil
 }

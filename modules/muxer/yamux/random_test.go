@@ -24,7 +24,12 @@ func TestRandomStreams(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 2))
 			memory := pick(r, -1, 20*initialWindow, 100*initialWindow)
-			client, server := newPair(t, coretest.NewMemory(-1), coretest.NewMemory(memory))
+			var client, server *session
+			if delay := pick(r, 0, time.Millisecond); delay == 0 {
+				client, server = newPair(t, coretest.NewMemory(-1), coretest.NewMemory(memory))
+			} else { // windows grow
+				client, server = newFarPair(t, `{}`, delay, coretest.NewMemory(memory))
+			}
 			var wg sync.WaitGroup
 			for range 16 {
 				pair := [2]*session{client, server}
@@ -40,9 +45,10 @@ func TestRandomStreams(t *testing.T) {
 				}
 			}
 			wg.Wait()
+			time.Sleep(time.Second)
 			synctest.Wait()
 			for _, s := range []*session{client, server} {
-				if got := s.memory.(*coretest.Memory).Reserved(); got != 0 {
+				if got := s.guard.memory.(*coretest.Memory).Reserved(); got != 0 {
 					t.Errorf("seed %d: %d bytes are still charged", seed, got)
 				}
 			}

@@ -29,7 +29,6 @@ var (
 type session struct {
 	library *yamux.Session
 	guard   *guard
-	memory  core.ConnMemory
 
 	closing atomic.Bool
 	local   atomic.Bool // closing is what ended the session
@@ -43,17 +42,16 @@ func (s *session) OpenStream(ctx context.Context) (core.MuxedStream, error) {
 		return nil, err
 	}
 	// Before the library, which would lose a place in its backlog.
-	if err := s.memory.Reserve(initialWindow, initialPriority); err != nil {
+	if err := s.guard.prepare(); err != nil {
 		return nil, err
 	}
 	library, err := s.library.OpenStream(ctx)
 	if err != nil {
-		s.memory.Release(initialWindow)
+		s.guard.abandon()
 		return nil, s.explainOpen(ctx, err)
 	}
 	st := s.guard.opened(library.StreamID())
 	if st == nil {
-		s.memory.Release(initialWindow)
 		return nil, s.ended(err)
 	}
 	st.library, st.session = library, s

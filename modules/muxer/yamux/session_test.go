@@ -40,7 +40,7 @@ func closePair(t testing.TB, client, server *session) {
 		if err := s.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
-		s.memory.(*coretest.Memory).Check(t)
+		s.guard.memory.(*coretest.Memory).Check(t)
 	}
 }
 
@@ -91,7 +91,7 @@ func TestStreamHalfClose(t *testing.T) {
 		}
 		synctest.Wait()
 		for _, s := range []*session{client, server} {
-			if n, reserved := len(s.guard.streams), s.memory.(*coretest.Memory).Reserved(); n != 0 || reserved != 0 {
+			if n, reserved := len(s.guard.streams), s.guard.memory.(*coretest.Memory).Reserved(); n != 0 || reserved != 0 {
 				t.Errorf("%d streams and %d bytes are left", n, reserved)
 			}
 		}
@@ -211,7 +211,7 @@ func TestStreamReset(t *testing.T) {
 		if n := len(server.guard.streams); n != 0 {
 			t.Errorf("%d streams are left at the remote", n)
 		}
-		if got := client.memory.(*coretest.Memory).Reserved(); got != 0 {
+		if got := client.guard.memory.(*coretest.Memory).Reserved(); got != 0 {
 			t.Errorf("%d bytes are still charged", got)
 		}
 	})

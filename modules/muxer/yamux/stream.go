@@ -32,25 +32,29 @@ type stream struct {
 	id uint32
 
 	// Guarded by the ledger's lock.
-	window   uint32 // what the remote may send
-	credit   uint32 // what may be sent to it
-	prepaid  uint32 // what it was granted in advance of the library
-	arrived  uint64 // how much data came
-	mark     uint64 // what had come when smalls was last 0
-	smalls   int    // small frames since
-	overhead int    // memory taken for small frames
-	code     core.StreamCode
-	reset    uint8 // byLocal, byRemote, or 0
-	charged  bool  // the initial window is taken from memory
-	handed   bool  // the node has it
-	acked    bool  // the remote has accepted it
-	gotFIN   bool  // the remote sends no more
-	sentFIN  bool  // this side sends no more
-	sentRST  bool  // this side has reset it, and said so
-	readDone bool  // nobody will read from it any more
-	lingers  bool  // it is over here and the remote may still send
+	window    uint32        // what the remote may send
+	size      uint32        // what it may send ahead of the reader
+	credit    uint32        // what may be sent to it
+	smalls    uint32        // small frames since mark
+	mark      uint64        // what had come when smalls was last 0
+	arrived   uint64        // how much data came
+	epoch     time.Duration // when the window was full at last, in the time of the session
+	paid      uint32        // how many blocks of small frames there is memory for
+	code      core.StreamCode
+	reset     uint8 // byLocal, byRemote, or 0
+	handed    bool  // the node has it
+	announced bool  // the remote knows that this side has it
+	acked     bool  // the remote has accepted it
+	gotFIN    bool  // the remote sends no more
+	sentFIN   bool  // this side sends no more
+	sentRST   bool  // this side has reset it, and said so
+	readDone  bool  // nobody will read from it any more
+	lingers   bool  // it is over here and the remote may still send
 
 	read atomic.Uint64 // how much data was read
+	due  atomic.Uint64 // when it is as much, the remote may get credit
+
+	account core.StreamMemory // nil if there is nothing to charge
 
 	// Set when the stream is handed out.
 	library *yamux.Stream
@@ -58,11 +62,20 @@ type stream struct {
 
 	// The library mistakes two writers at once for less data than it is.
 	writing turn
-	lost    atomic.Bool // a grant of credit was not sent
 }
 
-func newStream(id uint32) *stream {
-	return &stream{id: id, window: initialWindow, credit: initialWindow}
+// newStream returns the record of a stream, which from then on has the account.
+func newStream(id uint32, account core.StreamMemory) *stream {
+	st := &stream{id: id, window: initialWindow, size: initialWindow, credit: initialWindow, account: account}
+	st.due.Store(initialWindow / 2)
+	return st
+}
+
+// release gives back the memory that is charged to the stream.
+func (s *stream) release() {
+	if s.account != nil {
+		s.account.Done()
+	}
 }
 
 // localDone reports whether this side neither reads nor writes any more.
@@ -76,15 +89,10 @@ func (s *stream) Read(b []byte) (int, error) {
 	for {
 		n, err := s.library.Read(b)
 		if n > 0 {
-			// An error that comes with data is about the grant of more
-			// credit. The next Read finds what it was; for a deadline, the
-			// grant has to be made up for.
-			s.read.Add(uint64(n))
-			if err == yamux.ErrTimeout {
-				s.lost.Store(true)
-			}
-			if s.lost.Load() {
-				s.session.guard.restore(s)
+			// An error that comes with data is about credit, which is not
+			// the library's concern. The next Read finds what it was.
+			if s.read.Add(uint64(n)) >= s.due.Load() {
+				s.session.guard.refill(s)
 			}
 			return n, nil
 		}
@@ -144,6 +152,9 @@ func (s *stream) Reset(code core.StreamCode) error {
 	return err
 }
 
+// Memory implements [core.Accounted].
+func (s *stream) Memory() core.StreamMemory { return s.account }
+
 // SetDeadline implements [core.MuxedStream].
 func (s *stream) SetDeadline(t time.Time) error { return s.library.SetDeadline(t) }
 
@@ -176,4 +187,7 @@ func (s *stream) explain(err, closed error) error {
 	return s.session.ended(err)
 }
 
-var _ core.MuxedStream = (*stream)(nil)
+var (
+	_ core.MuxedStream = (*stream)(nil)
+	_ core.Accounted   = (*stream)(nil)
+)

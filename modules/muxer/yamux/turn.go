@@ -8,19 +8,33 @@ import "sync"
 // for it blocks durably in the sense of package testing/synctest, so that time
 // goes on there. The zero value is not held.
 type turn struct {
-	mu    sync.Mutex
-	free  sync.Cond
-	taken bool
+	mu      sync.Mutex
+	free    sync.Cond
+	waiting int32
+	taken   bool
 }
 
 func (t *turn) take() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.free.L = &t.mu
+	t.waiting++
 	for t.taken {
 		t.free.Wait()
 	}
+	t.waiting--
 	t.taken = true
+}
+
+// try takes the turn if nobody has it or waits for it.
+func (t *turn) try() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.taken || t.waiting > 0 {
+		return false
+	}
+	t.taken = true
+	return true
 }
 
 func (t *turn) give() {

@@ -6,9 +6,10 @@
 //	{"muxers": [{"module": "yamux", "max_incoming_streams": 500}]}
 //
 // The frames are go-yamux's work. What a peer sends passes a [guard] before the
-// library sees it, because the library trusts more than it should. There is no
-// flow control over a whole connection, and no priority among streams: yamux
-// has neither.
+// library sees it, because the library trusts more than it should. The guard also
+// grants the remote its credit, for which it charges every stream's account: the
+// library could not tell which stream its memory is for. There is no flow control
+// over a whole connection, and no priority among streams: yamux has neither.
 package yamux
 
 import (
@@ -99,8 +100,8 @@ func (m *Muxer) Provision(caddy.Context) error {
 		MeasureRTTInterval:      rttInterval,
 		ConnectionWriteTimeout:  time.Duration(m.WriteTimeout),
 		MaxIncomingStreams:      uint32(m.MaxIncomingStreams),
-		InitialStreamWindowSize: initialWindow,
-		MaxStreamWindowSize:     uint32(m.MaxWindow),
+		InitialStreamWindowSize: libraryWindow(uint32(m.MaxWindow)),
+		MaxStreamWindowSize:     libraryWindow(uint32(m.MaxWindow)),
 		MaxMessageSize:          uint32(m.MaxMessage),
 		// Its log would be written by peers.
 		LogOutput: io.Discard,
@@ -163,13 +164,11 @@ func (m *Muxer) mux(conn net.Conn, initiator bool, memory core.ConnMemory) (*ses
 	if initiator {
 		start = yamux.Client
 	}
-	library, err := start(g, &m.config, func() (yamux.MemoryManager, error) {
-		return &growth{memory: memory}, nil
-	})
+	library, err := start(g, &m.config, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &session{library: library, guard: g, memory: memory}, nil
+	return &session{library: library, guard: g}, nil
 }
 
 var (
