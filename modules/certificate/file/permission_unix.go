@@ -27,7 +27,7 @@ func ownerOf(info fs.FileInfo) int {
 // numberOf returns the number of a file on its disk.
 func numberOf(info fs.FileInfo) uint64 {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		return uint64(stat.Ino) //nolint:unconvert // its size depends on the system
+		return uint64(stat.Ino)
 	}
 	return 0
 }

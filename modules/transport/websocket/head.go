@@ -4,14 +4,13 @@ package websocket
 
 import (
 	"bytes"
+	"crypto/sha1" // which RFC 6455 has; nothing depends on it being hard to break
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-
-	"crypto/sha1" //nolint:gosec // it is what RFC 6455 has; nothing depends on it being hard to break
-	"encoding/base64"
 	"net/http"
+	"strings"
 )
 
 const (
@@ -59,8 +58,7 @@ func readHead(r io.Reader) (head, rest []byte, err error) {
 	}
 }
 
-// The headers of the handshake, RFC 6455, section 4, as they are spelt there, and
-// as package http spells them.
+// The headers of the handshake, RFC 6455, section 4, as package http spells them.
 const (
 	wsKey        = "Sec-Websocket-Key"
 	wsAccept     = "Sec-Websocket-Accept"

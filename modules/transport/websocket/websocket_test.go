@@ -3,6 +3,12 @@
 package websocket
 
 import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -45,4 +51,43 @@ func TestContract(t *testing.T) {
 
 func TestLifecycle(t *testing.T) {
 	coretest.TestLifecycle(t, func(t *testing.T) core.Service { return load(t, lenient) })
+}
+
+func TestConfig(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "empty.pem")
+	if err := os.WriteFile(bad, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	coretest.TestConfigs[core.Transport](t, "websocket", []coretest.Config{
+		{Name: "empty", JSON: `{}`},
+		{Name: "everything", JSON: `{"certificate": {"module": "selfsigned"}, "trusted_proxies": ["10.0.0.0/8", "::1"],
+			"client_ip_header": "X-Real-IP", "proxy_protocol": true, "connect_timeout": "5s", "insecure_skip_tls_verify": true}`},
+		{Name: "certificate without a module", JSON: `{"certificate": {}}`, WantErr: `certificate: the key "module"`},
+		{Name: "unknown certificate", JSON: `{"certificate": {"module": "nobody"}}`, WantErr: "unknown module: xnode.certificate.nobody"},
+		{Name: "bad certificate", JSON: `{"certificate": {"module": "selfsigned", "names": [""]}}`, WantErr: "certificate: selfsigned: "},
+		{Name: "bad proxy", JSON: `{"trusted_proxies": ["::1", "example.com"]}`, WantErr: `trusted_proxies/1: "example.com" is no IP address or network`},
+		{Name: "bad network", JSON: `{"trusted_proxies": ["10.0.0.0/33"]}`, WantErr: `trusted_proxies/0: "10.0.0.0/33"`},
+		{Name: "PROXY from nobody", JSON: `{"proxy_protocol": true}`, WantErr: "proxy_protocol: there are no trusted_proxies"},
+		{Name: "header from nobody", JSON: `{"client_ip_header": "X-Real-IP"}`, WantErr: "client_ip_header: there are no trusted_proxies"},
+		{Name: "no such roots", JSON: `{"root_ca_file": "/nonexistent/roots.pem"}`, WantErr: "root_ca_file: open /nonexistent/roots.pem"},
+		{Name: "empty roots", JSON: fmt.Sprintf(`{"root_ca_file": %q}`, bad), WantErr: "no certificate in PEM"},
+		{Name: "number for a duration", JSON: `{"connect_timeout": 5}`, WantErr: "5 is no duration"},
+		{Name: "unknown key", JSON: `{"path": "/x"}`, WantErr: `unknown field "path"`},
+	})
+}
+
+func TestListenErrors(t *testing.T) {
+	tr := load(t, `{}`)
+	_, err := tr.Listen(secure4)
+	if want := "listen /ip4/127.0.0.1/tcp/0/tls/ws: there is no certificate"; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	l, err := tr.Listen(plain4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := load(t, `{}`).Listen(l.Multiaddr()); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("another node listens on %s too: %v", l.Multiaddr(), err)
+	}
 }
