@@ -84,15 +84,13 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, c.explain(err)
 }
 
-// Close implements [net.Conn]. The remote is told, unless a Write is under way,
-// which then fails.
+// Close implements [net.Conn]. The remote is told, unless something else is being
+// sent: that fails, as it may be waiting for a remote that does not read.
 func (c *Conn) Close() error {
-	if c.closed.Swap(true) || !c.writeMu.TryLock() {
+	if c.closed.Swap(true) || c.socket.sending() {
 		return c.Conn.Close()
 	}
-	defer c.writeMu.Unlock()
-	// Who does not read need not be told. The deadline also ends what a Read has
-	// to send, an answer to a change of keys: CloseWrite waits for that.
+	// Who does not read need not be told.
 	_ = c.Conn.SetWriteDeadline(time.Now().Add(farewell))
 	_ = c.tls.CloseWrite()
 	return c.Conn.Close()

@@ -129,6 +129,15 @@ func (s *socket) flush() {
 	s.filled = 0
 }
 
+// sending tells whether a write is under way.
+func (s *socket) sending() bool {
+	if !s.mu.TryLock() {
+		return true
+	}
+	s.mu.Unlock()
+	return false
+}
+
 // SetWriteDeadline implements [net.Conn]. It does nothing: crypto/tls alone calls
 // it, to end a connection, and [Conn.Close] has its own idea of how long that may
 // take.
