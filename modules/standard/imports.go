@@ -5,14 +5,24 @@
 package standard
 
 import (
+	_ "github.com/xnode-p2p/xnode/modules/certificate/file"
+	_ "github.com/xnode-p2p/xnode/modules/certificate/selfsigned"
 	_ "github.com/xnode-p2p/xnode/modules/identity/env"
 	_ "github.com/xnode-p2p/xnode/modules/identity/ephemeral"
 	_ "github.com/xnode-p2p/xnode/modules/identity/file"
+	_ "github.com/xnode-p2p/xnode/modules/muxer/mplex"
 	_ "github.com/xnode-p2p/xnode/modules/muxer/yamux"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/echo"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/perf"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/ping"
 	_ "github.com/xnode-p2p/xnode/modules/security/noise"
+	_ "github.com/xnode-p2p/xnode/modules/security/pnet"
+	_ "github.com/xnode-p2p/xnode/modules/security/tls"
 	_ "github.com/xnode-p2p/xnode/modules/transport/memory"
+	_ "github.com/xnode-p2p/xnode/modules/transport/quic"
 	_ "github.com/xnode-p2p/xnode/modules/transport/tcp"
+	_ "github.com/xnode-p2p/xnode/modules/transport/unix"
+	_ "github.com/xnode-p2p/xnode/modules/transport/webrtcdirect"
+	_ "github.com/xnode-p2p/xnode/modules/transport/websocket"
+	_ "github.com/xnode-p2p/xnode/modules/transport/webtransport"
 )
