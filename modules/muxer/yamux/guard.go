@@ -30,6 +30,9 @@ type guard struct {
 	body uint32 // what of the body it has not read yet
 	fin  uint32 // the stream whose end is to follow the body
 
+	// For writing, which only the library's sender does.
+	until time.Time // the deadline for the next Write; zero if it is as before
+
 	parting atomic.Uint32 // the code for the GoAway
 	gone    chan struct{} // closed when a GoAway was written
 	goneBy  sync.Once
@@ -133,7 +136,7 @@ func (g *guard) fail(cause error) error {
 // writeFrame writes a frame of the guard's own. Those of the library go on
 // behind it.
 func (g *guard) writeFrame(h header) error {
-	_, err := g.put(h[:])
+	_, err := g.put(h[:], g.later())
 	return err
 }
 
@@ -147,16 +150,21 @@ func (g *guard) Write(b []byte) (int, error) {
 	if !g.sent(h) {
 		return len(b), nil
 	}
-	n, err := g.put(b)
+	n, err := g.put(b, g.until)
+	g.until = time.Time{}
 	if goAway {
 		g.goneBy.Do(func() { close(g.gone) })
 	}
 	return n, err
 }
 
-// SetWriteDeadline implements [net.Conn] for the library. Every write has a
-// deadline in any case.
-func (g *guard) SetWriteDeadline(time.Time) error { return nil }
+// SetWriteDeadline implements [net.Conn] for the library, which calls it before
+// a Write when much of the last deadline is over. It must not change the one
+// of a write that is going on.
+func (g *guard) SetWriteDeadline(t time.Time) error {
+	g.until = t
+	return nil
+}
 
 // refill grants the remote more credit if it is time for that.
 func (g *guard) refill(st *stream) {

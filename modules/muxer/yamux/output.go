@@ -22,8 +22,7 @@ type output struct {
 	broken atomic.Pointer[error] // why nothing can be written any more
 
 	limit   sync.Mutex
-	until   time.Time // the deadline of writes
-	hurried bool      // it stays what it is
+	hurried bool // the deadline of writes stays what it is
 
 	// The grants of credit that wait for their turn. For each there was half
 	// a window of data, and a stream has two at most.
@@ -34,9 +33,10 @@ type output struct {
 }
 
 // put writes b, which is whole frames, and the grants that have come meanwhile.
-func (o *output) put(b []byte) (int, error) {
+// Until is the deadline from then on; zero leaves it as it is.
+func (o *output) put(b []byte, until time.Time) (int, error) {
 	o.turn.take()
-	n, err := o.write(b)
+	n, err := o.write(b, until)
 	o.turn.give()
 	o.flush()
 	return n, err
@@ -61,18 +61,20 @@ func (o *output) flush() {
 		o.grants, o.spare = o.spare[:0], o.grants
 		o.queue.Unlock()
 		// If this fails the connection ends, and the next Read says so.
-		_, _ = o.write(o.spare)
+		_, _ = o.write(o.spare, o.later())
 		o.turn.give()
 	}
 }
 
 // write writes whole frames. The turn belongs to the caller.
-func (o *output) write(b []byte) (int, error) {
+func (o *output) write(b []byte, until time.Time) (int, error) {
 	if o.broken.Load() != nil || len(b) == 0 {
 		return len(b), nil
 	}
-	if err := o.extend(); err != nil {
-		return 0, err
+	if !until.IsZero() {
+		if err := o.extend(until); err != nil {
+			return 0, err
+		}
 	}
 	n, err := o.Conn.Write(b)
 	switch {
@@ -95,17 +97,16 @@ func (o *output) breakOff(cause error, after time.Duration) error {
 	return o.Conn.SetReadDeadline(time.Now().Add(after))
 }
 
-// extend gives the next write its time, or at least half of it: to set a
-// deadline is not cheap.
-func (o *output) extend() error {
+// later is the deadline for a write that begins now.
+func (o *output) later() time.Time { return time.Now().Add(o.timeout) }
+
+func (o *output) extend(until time.Time) error {
 	o.limit.Lock()
 	defer o.limit.Unlock()
-	now := time.Now()
-	if o.hurried || o.until.Sub(now) > o.timeout/2 {
+	if o.hurried {
 		return nil
 	}
-	o.until = now.Add(o.timeout)
-	return o.Conn.SetWriteDeadline(o.until)
+	return o.Conn.SetWriteDeadline(until)
 }
 
 // hurry makes everything that is still written end soon.

@@ -386,7 +386,6 @@ func TestEvil_C8_GrantsThatAreNotRead(t *testing.T) {
 		synctest.Wait()
 		// Fill the way back.
 		conn := p.session.guard.Conn
-		time.Sleep(time.Second)
 		if err := conn.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
