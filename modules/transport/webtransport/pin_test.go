@@ -144,7 +144,9 @@ func TestNamed(t *testing.T) {
 	cert := selfSigned(t, key, now.Add(-year), now.Add(year), "example.com")
 	g := *mustAt(t, server.rotation, now)
 	g.tls = &tls.Config{NextProtos: g.tls.NextProtos, Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}}
+	server.rotation.mu.Lock()
 	server.rotation.current = &g
+	server.rotation.mu.Unlock()
 	named := func(name string) ma.Multiaddr {
 		a := ma.StringCast("/sni/" + name)
 		return slices.Concat(server.addr[:3], a, server.addr[3:])
