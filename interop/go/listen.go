@@ -96,7 +96,11 @@ func (in *invocation) startListening(ip string, port int, noIdentify bool) (*nod
 	if err != nil {
 		return nil, err
 	}
-	p := plan{key: key, kinds: kinds, security: in.options.security, listen: addrs}
+	network, err := in.options.network()
+	if err != nil {
+		return nil, err
+	}
+	p := plan{key: key, kinds: kinds, security: in.options.security, network: network, listen: addrs}
 	if noIdentify {
 		p.shape = bare
 	}

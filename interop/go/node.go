@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/connmgr"
@@ -13,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/pnet"
 	blankhost "github.com/libp2p/go-libp2p/p2p/host/blank"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
@@ -45,7 +47,19 @@ type plan struct {
 	key      crypto.PrivKey
 	kinds    []kind
 	security string
+	network  pnet.PSK // nil for none
 	listen   []ma.Multiaddr
+}
+
+// modules returns one kind for each transport that the node needs.
+func (p plan) modules() []kind {
+	var found []kind
+	for _, k := range p.kinds {
+		if !slices.ContainsFunc(found, func(f kind) bool { return f.module == k.module }) {
+			found = append(found, k)
+		}
+	}
+	return found
 }
 
 // node is a running go-libp2p node with no limits, no connection manager and no metrics.
@@ -87,7 +101,10 @@ func (p plan) startFull() (*node, error) {
 	} else {
 		opts = append(opts, libp2p.ListenAddrs(p.listen...))
 	}
-	for _, k := range p.kinds {
+	if p.network != nil {
+		opts = append(opts, libp2p.PrivateNetwork(p.network))
+	}
+	for _, k := range p.modules() {
 		opts = append(opts, k.full())
 	}
 	chosen, err := securities(p.security)
@@ -136,21 +153,22 @@ func (p plan) startBare(n *node) error {
 	if err != nil {
 		return err
 	}
-	up, err := upgrader.New(channels, muxers, nil, resources, nil)
+	up, err := upgrader.New(channels, muxers, p.network, resources, nil)
 	if err != nil {
 		return err
 	}
-	for _, k := range p.kinds {
-		of := &parts{key: p.key, upgrader: up, rcmgr: resources}
+	of := &parts{key: p.key, upgrader: up, rcmgr: resources}
+	for _, k := range p.modules() {
 		t, err := k.bare(of)
-		n.closers = append(of.closers, n.closers...)
-		if err != nil {
-			return fmt.Errorf("%s: %w", k.name, err)
+		if err == nil {
+			err = n.swarm.AddTransport(t)
 		}
-		if err := n.swarm.AddTransport(t); err != nil {
+		if err != nil {
+			n.closers = append(of.closers, n.closers...)
 			return fmt.Errorf("%s: %w", k.name, err)
 		}
 	}
+	n.closers = append(of.closers, n.closers...)
 	if len(p.listen) > 0 {
 		if err := n.swarm.Listen(p.listen...); err != nil {
 			return err

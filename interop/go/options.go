@@ -6,9 +6,12 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/libp2p/go-libp2p/core/pnet"
 )
 
 // options are the flags that every command takes.
@@ -19,6 +22,7 @@ type options struct {
 	seed       uint64
 	keyFile    string
 	keyType    string
+	networkKey string
 	timeout    timeout
 	cpuProfile string
 	memProfile string
@@ -32,6 +36,7 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.Uint64Var(&o.seed, "seed", 0, "Ed25519 identity from this number, 0 for a random one")
 	flags.StringVar(&o.keyFile, "key", "", "file with the identity: libp2p's PrivateKey message, plain or in base64")
 	flags.StringVar(&o.keyType, "key-type", "ed25519", "type of a random identity: ed25519, rsa, secp256k1 or ecdsa")
+	flags.StringVar(&o.networkKey, "pnet", "", "file with the key of a private network (swarm.key)")
 	flags.Var(&o.timeout, "timeout", "bound of the whole operation, as 30s or in seconds; 0 for none")
 	flags.StringVar(&o.cpuProfile, "cpuprofile", "", "file for a CPU profile")
 	flags.StringVar(&o.memProfile, "memprofile", "", "file for a profile of allocations")
@@ -54,6 +59,23 @@ func (o *options) check() error {
 		return usagef("--seed makes an ed25519 identity: it goes with neither --key nor another --key-type")
 	}
 	return nil
+}
+
+// network returns the key of the private network, nil if there is none.
+func (o *options) network() (pnet.PSK, error) {
+	if o.networkKey == "" {
+		return nil, nil
+	}
+	file, err := os.Open(o.networkKey)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	key, err := pnet.DecodeV1PSK(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", o.networkKey, err)
+	}
+	return key, nil
 }
 
 // list is a flag of comma separated values; given again, it grows.

@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/sec"
+	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
 	"github.com/libp2p/go-libp2p/p2p/security/insecure"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
@@ -76,8 +77,8 @@ func secureTransports(name string, key crypto.PrivKey, muxers []upgrader.StreamM
 	return built, nil
 }
 
-// layers names what a connection is made of, in the words of the command line. QUIC brings both
-// security and multiplexing; its security is tls and its muxer quic.
+// layers names what a connection is made of, in the words of the command line. A transport that
+// secures and multiplexes itself is its own muxer.
 type layers struct {
 	Transport string `json:"transport"`
 	Security  string `json:"security"`
@@ -95,17 +96,28 @@ func layersOf(c network.Conn) layers {
 	case insecure.ID:
 		l.Security = "plaintext"
 	}
-	if l.Muxer == "/yamux/1.0.0" {
+	if l.Muxer == yamux.ID {
 		l.Muxer = "yamux"
 	}
 	switch l.Transport {
 	case "websocket":
 		l.Transport = "ws"
-		if _, err := c.RemoteMultiaddr().ValueForProtocol(ma.P_TLS); err == nil {
+		if overTLS(c.RemoteMultiaddr()) {
 			l.Transport = "wss"
 		}
 	case "quic-v1":
 		l = layers{Transport: "quic", Security: "tls", Muxer: "quic"}
+	case "webtransport", "webrtc-direct":
+		l.Security, l.Muxer = "noise", l.Transport
 	}
 	return l
+}
+
+func overTLS(addr ma.Multiaddr) bool {
+	for _, c := range addr {
+		if c.Code() == ma.P_TLS || c.Code() == ma.P_WSS {
+			return true
+		}
+	}
+	return false
 }

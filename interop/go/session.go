@@ -32,7 +32,11 @@ func (in *invocation) clientPlan(target peer.AddrInfo, s shape) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	return plan{shape: s, key: key, kinds: kinds, security: in.options.security}, nil
+	network, err := in.options.network()
+	if err != nil {
+		return plan{}, err
+	}
+	return plan{shape: s, key: key, kinds: kinds, security: in.options.security, network: network}, nil
 }
 
 // open starts a full host, dials the target and waits until it is identified. When ctx ends, the

@@ -8,20 +8,18 @@ import (
 	"strings"
 
 	"github.com/libp2p/go-libp2p"
-	"github.com/libp2p/go-libp2p/config"
-	"github.com/libp2p/go-libp2p/core/crypto"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/transport"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
-	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
-	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
+	webrtc "github.com/libp2p/go-libp2p/p2p/transport/webrtc"
+	webtransport "github.com/libp2p/go-libp2p/p2p/transport/webtransport"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
 // kind is one transport: how it is called, addressed and built.
 type kind struct {
 	name   string
+	module string           // kinds of one module are one transport of the node
 	suffix string           // what follows the port in a listen address
 	socket string           // tcp or udp: kinds on one socket type need ports of their own
 	speaks func(codes) bool // whether an address is this transport's
@@ -29,18 +27,10 @@ type kind struct {
 	bare   func(*parts) (transport.Transport, error)
 }
 
-// parts is what a transport is built from when no libp2p host does it.
-type parts struct {
-	key      crypto.PrivKey
-	upgrader transport.Upgrader
-	rcmgr    network.ResourceManager
-	closers  []func() error
-}
-
 func kinds() []kind {
 	return []kind{
 		{
-			name: "tcp", socket: "tcp",
+			name: "tcp", module: "tcp", socket: "tcp",
 			speaks: func(c codes) bool { return c[ma.P_TCP] && !c[ma.P_WS] && !c[ma.P_WSS] },
 			full:   func() libp2p.Option { return libp2p.Transport(tcp.NewTCPTransport) },
 			bare: func(p *parts) (transport.Transport, error) {
@@ -48,37 +38,48 @@ func kinds() []kind {
 			},
 		},
 		{
-			name: "ws", socket: "tcp", suffix: "/ws",
+			name: "ws", module: "websocket", socket: "tcp", suffix: "/ws",
 			speaks: func(c codes) bool { return c[ma.P_WS] && !c[ma.P_TLS] },
-			full:   func() libp2p.Option { return libp2p.Transport(websocket.New) },
+			full:   fullWebSocket, bare: bareWebSocket,
+		},
+		{
+			name: "wss", module: "websocket", socket: "tcp", suffix: "/tls/ws",
+			speaks: func(c codes) bool { return c[ma.P_WSS] || c[ma.P_WS] && c[ma.P_TLS] },
+			full:   fullWebSocket, bare: bareWebSocket,
+		},
+		{
+			name: "quic", module: "quic", socket: "udp", suffix: "/quic-v1",
+			speaks: func(c codes) bool { return c[ma.P_QUIC_V1] && !c[ma.P_WEBTRANSPORT] },
+			full:   func() libp2p.Option { return libp2p.Transport(quic.NewTransport) },
 			bare: func(p *parts) (transport.Transport, error) {
-				return websocket.New(p.upgrader, p.rcmgr, nil)
+				conns, err := p.quicConns()
+				if err != nil {
+					return nil, err
+				}
+				return quic.NewTransport(p.key, conns, nil, nil, p.rcmgr)
 			},
 		},
 		{
-			name: "quic", socket: "udp", suffix: "/quic-v1",
-			speaks: func(c codes) bool { return c[ma.P_QUIC_V1] && !c[ma.P_WEBTRANSPORT] },
-			full:   func() libp2p.Option { return libp2p.Transport(quic.NewTransport) },
-			bare:   bareQUIC,
+			name: "webtransport", module: "webtransport", socket: "udp", suffix: "/quic-v1/webtransport",
+			speaks: func(c codes) bool { return c[ma.P_WEBTRANSPORT] },
+			full:   func() libp2p.Option { return libp2p.Transport(webtransport.New) },
+			bare: func(p *parts) (transport.Transport, error) {
+				conns, err := p.quicConns()
+				if err != nil {
+					return nil, err
+				}
+				return webtransport.New(p.key, nil, conns, nil, p.rcmgr)
+			},
+		},
+		{
+			name: "webrtc-direct", module: "webrtc-direct", socket: "udp", suffix: "/webrtc-direct",
+			speaks: func(c codes) bool { return c[ma.P_WEBRTC_DIRECT] },
+			full:   func() libp2p.Option { return libp2p.Transport(webrtc.New) },
+			bare: func(p *parts) (transport.Transport, error) {
+				return webrtc.New(p.key, nil, nil, p.rcmgr, listenUDP)
+			},
 		},
 	}
-}
-
-func bareQUIC(p *parts) (transport.Transport, error) {
-	reset, err := config.PrivKeyToStatelessResetKey(p.key)
-	if err != nil {
-		return nil, err
-	}
-	token, err := config.PrivKeyToTokenGeneratorKey(p.key)
-	if err != nil {
-		return nil, err
-	}
-	conns, err := quicreuse.NewConnManager(reset, token)
-	if err != nil {
-		return nil, err
-	}
-	p.closers = append(p.closers, conns.Close)
-	return quic.NewTransport(p.key, conns, nil, nil, p.rcmgr)
 }
 
 func transportNames() string {

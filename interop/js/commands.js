@@ -2,11 +2,11 @@
 
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { multiaddr } from '@multiformats/multiaddr'
-import { UsageError } from './flags.js'
-import { startNode, traits } from './node.js'
+import { address } from './flags.js'
+import { startNode } from './node.js'
 import { cpuSeconds, print, quantile, stdinClosed } from './output.js'
 import { ECHO_PROTOCOL, PERF_PROTOCOL, PING_PROTOCOL, echo, perf, pings } from './protocols.js'
+import { traits } from './transports.js'
 
 const STREAM_OPTIONS = { maxOutboundStreams: 100_000 }
 
@@ -189,12 +189,4 @@ async function idleCommand (flags, [addr]) {
   print({ conns: flags.conns, seconds: (performance.now() - start) / 1000 })
   await stdinClosed()
   await Promise.all(nodes.map(node => node.stop()))
-}
-
-function address (text) {
-  try {
-    return multiaddr(text)
-  } catch (err) {
-    throw new UsageError(`${text}: ${err.message}`)
-  }
 }

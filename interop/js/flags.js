@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
 import { parseArgs } from 'node:util'
+import { multiaddr } from '@multiformats/multiaddr'
+import { spoken, transportOf } from './transports.js'
 
 // UsageError ends the process with exit code 2, UnsupportedError with 1.
 export class UsageError extends Error {}
@@ -14,13 +16,13 @@ const positionals = { listen: 0, ping: 1, identify: 1, perf: 1, echo: 1, handsha
 // The commands and flags of other peers' command lines that this peer does not take part in.
 const foreignCommands = ['fetch', 'dht', 'publish', 'subscribe', 'pubsub-bench', 'sim-gossip', 'dial-through', 'rendezvous']
 const foreignFlags = {
-  pnet: 'string', 'relay-service': 'boolean', 'relay-limits': 'boolean', reserve: 'string', autonat: 'string', 'hole-punch': 'boolean',
+  'relay-service': 'boolean', 'relay-limits': 'boolean', reserve: 'string', autonat: 'string', 'hole-punch': 'boolean',
   dht: 'string', 'dht-prefix': 'string', pubsub: 'string', topic: 'string', unsigned: 'boolean', rendezvous: 'string', mdns: 'boolean',
   bootstrap: 'string', fetch: 'string', data: 'string', window: 'string', nodes: 'string', degree: 'string', messages: 'string',
   rate: 'string', wait: 'string'
 }
 
-const strings = ['transport', 'security', 'muxer', 'ip', 'connect', 'key', 'key-type', 'cpuprofile', 'memprofile']
+const strings = ['transport', 'security', 'muxer', 'ip', 'connect', 'key', 'key-type', 'pnet', 'cpuprofile', 'memprofile']
 const durations = { timeout: 60_000 }
 const counts = { port: 0, seed: 0, count: 10, parallel: 1, size: 32, upload: 0, download: 0, block: 65536, conns: 1 }
 const booleans = ['identify', 'fresh']
@@ -30,7 +32,6 @@ const words = {
   muxer: ['yamux', 'mplex'],
   'key-type': ['ed25519', 'rsa', 'secp256k1', 'ecdsa']
 }
-const spoken = ['tcp', 'ws']
 
 // parse reads the command line; flags and positional arguments mix in any order.
 export function parse (argv) {
@@ -54,17 +55,17 @@ export function parse (argv) {
   if (args.length !== positionals[command]) {
     throw new UsageError(`${command} takes ${positionals[command]} argument(s), got ${args.length}`)
   }
-  return { command, args, flags: values(parsed.values, command) }
+  return { command, args, flags: values(parsed.values, command, args) }
 }
 
-function values (given, command) {
+function values (given, command, [addr]) {
   const flags = { ...given }
   for (const [name, fallback] of Object.entries(counts)) flags[name] = count(name, given[name], fallback)
   for (const [name, fallback] of Object.entries(durations)) flags[name] = duration(name, given[name], fallback)
   for (const name of ['count', 'parallel', 'block', 'conns']) {
     if (flags[name] < 1) throw new UsageError(`--${name} must be at least 1`)
   }
-  flags.transport = given.transport ?? 'tcp'
+  flags.transport = given.transport ?? (addr == null ? 'tcp' : transportOf(address(addr)))
   flags.security = given.security ?? (command === 'listen' ? 'both' : 'noise')
   flags.muxer = given.muxer ?? 'yamux'
   flags.ip = given.ip ?? '127.0.0.1'
@@ -79,6 +80,15 @@ function values (given, command) {
     if (!spoken.includes(name)) throw new UnsupportedError(`this peer has no transport ${name}`)
   }
   return flags
+}
+
+// address reads a multiaddr.
+export function address (text) {
+  try {
+    return multiaddr(text)
+  } catch (err) {
+    throw new UsageError(`${text}: ${err.message}`)
+  }
 }
 
 function count (name, text, fallback) {

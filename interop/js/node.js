@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
 import { readFileSync } from 'node:fs'
-import { isIPv6 } from 'node:net'
 import { generateKeyPair, generateKeyPairFromSeed, privateKeyFromProtobuf } from '@libp2p/crypto/keys'
 import { identify, identifyPush } from '@libp2p/identify'
 import { mplex } from '@libp2p/mplex'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { plaintext } from '@libp2p/plaintext'
-import { tcp } from '@libp2p/tcp'
+import { preSharedKey } from '@libp2p/pnet'
 import { tls } from '@libp2p/tls'
-import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { ECHO_PROTOCOL, PERF_PROTOCOL, serveEcho, servePerf } from './protocols.js'
 import { UnsupportedError, UsageError } from './flags.js'
+import { listenAddrs, makeTransports } from './transports.js'
 
 // The library's defaults end a ping stream after 10 s, hold 300 connections and take five new ones a second from one address:
 // too little for a benchmark.
@@ -39,8 +38,9 @@ export async function startNode (flags, { listen = false, seed = flags.seed } = 
   const streams = { maxInboundStreams: MANY, maxOutboundStreams: MANY }
   const node = await createLibp2p({
     privateKey: await privateKey({ ...flags, seed }),
-    addresses: { listen: listen ? listenAddrs(flags) : [] },
-    transports: [tcp(), webSockets()],
+    addresses: { listen: listen ? await listenAddrs(flags) : [] },
+    transports: await makeTransports(flags.transports),
+    connectionProtector: flags.pnet == null ? undefined : preSharedKey({ psk: readFileSync(flags.pnet) }),
     connectionEncrypters: securities[flags.security](),
     streamMuxers: muxers[flags.muxer](),
     connectionMonitor: { enabled: false },
@@ -60,11 +60,6 @@ export async function startNode (flags, { listen = false, seed = flags.seed } = 
   return node
 }
 
-function listenAddrs ({ transports, ip, port }) {
-  const base = `/${isIPv6(ip) ? 'ip6' : 'ip4'}/${ip}/tcp/${port}`
-  return transports.map(name => name === 'ws' ? `${base}/ws` : base)
-}
-
 // privateKey gives the identity: --key reads a file with libp2p's protobuf form of a private key; --seed N is Ed25519 from 32
 // bytes, N little-endian and then zeros, so that every implementation gets the same peer ID; seed 0 is random.
 async function privateKey ({ key, seed, 'key-type': type }) {
@@ -78,15 +73,4 @@ async function privateKey ({ key, seed, 'key-type': type }) {
   // @libp2p/crypto has ECDSA keys, but peerIdFromPublicKey of @libp2p/peer-id 6.0.15 does not take them.
   if (type === 'ecdsa') throw new UnsupportedError('js-libp2p has no ECDSA identity')
   return generateKeyPair({ ed25519: 'Ed25519', rsa: 'RSA', secp256k1: 'secp256k1' }[type])
-}
-
-// traits names what a connection runs on, in the words of the command line.
-export function traits (connection) {
-  const names = connection.remoteAddr.getComponents().map(component => component.name)
-  const order = ['p2p-circuit', 'webrtc-direct', 'webrtc', 'webtransport', 'quic-v1', 'wss', 'ws', 'memory', 'tcp']
-  return {
-    transport: order.find(name => names.includes(name)) ?? 'unknown',
-    security: connection.encryption?.split('/')[1] ?? '',
-    muxer: connection.multiplexer?.split('/')[1] ?? ''
-  }
 }
