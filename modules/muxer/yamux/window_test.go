@@ -82,7 +82,7 @@ func TestWindowGrows(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				const delay, total = 50 * time.Millisecond, 128 << 20
+				const delay, total = 50 * time.Millisecond, 48 << 20
 				memory := coretest.NewMemory(row.memory)
 				memory.LimitStreams(row.ofStream)
 				client, server := newFarPair(t, row.config, delay, memory)
@@ -163,7 +163,7 @@ func TestWindowIsKeptFull(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					r := rand.New(rand.NewPCG(seed, uint64(maximum)))
 					client, server := newFarPair(t, fmt.Sprintf(`{"max_window": "%dB"}`, maximum), time.Millisecond, coretest.NewMemory(-1))
-					const total = 24 << 20
+					const total = 8 << 20
 					from, to := openBoth(t, client, server)
 					if r.IntN(2) == 0 { // the side that opened reads
 						from, to = to, from
