@@ -27,6 +27,9 @@ const (
 	// consentInterval is how often the dialer asks whether the listener still
 	// wants what it sends, RFC 7675.
 	consentInterval = 5 * time.Second
+	// socketBuffer is how much a dialer's socket may hold, in bytes. What the
+	// system gives at first is less than a burst of SCTP's.
+	socketBuffer = 2 << 20
 )
 
 // dialled is the socket of a connection to a listener.
@@ -95,6 +98,7 @@ func open(at netip.AddrPort) (*dialled, error) {
 	if err != nil {
 		return nil, err
 	}
+	_ = udp.SetReadBuffer(socketBuffer) // as far as the system lets it
 	fragment := newFragment()
 	d := &dialled{
 		udp:      udp,

@@ -10,6 +10,7 @@ import (
 	"github.com/pion/sctp"
 
 	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/wire"
 )
 
 // Read implements [core.MuxedStream].
@@ -89,7 +90,22 @@ func (st *Stream) grow() bool {
 func (st *Stream) send(f frame) error {
 	buffer := frameBuffers.Get().(*[maxFrame]byte)
 	defer frameBuffers.Put(buffer)
-	_, err := st.channel.WriteSCTP(appendFrame(buffer[:0], f), sctp.PayloadTypeWebRTCBinary)
+	b := appendFrame(buffer[:0], f)
+	st.sending.Lock()
+	defer st.sending.Unlock()
+	if len(b) > maxWhole {
+		_, prefix, _ := wire.Uvarint(b) // it is there
+		if err := st.write(b[:prefix]); err != nil {
+			return err
+		}
+		b = b[prefix:]
+	}
+	return st.write(b)
+}
+
+// write writes a message.
+func (st *Stream) write(b []byte) error {
+	_, err := st.channel.WriteSCTP(b, sctp.PayloadTypeWebRTCBinary)
 	if err == nil {
 		return nil
 	}

@@ -17,6 +17,10 @@ const (
 	// maxFrame is how long a frame may be, its length prefix included, in
 	// bytes. The specification says so, for the sake of browsers.
 	maxFrame = 16 << 10
+	// maxWhole is how long a frame may be to be sent as one message, in bytes.
+	// go-libp2p does not read longer ones but in two parts, the length prefix
+	// and the rest.
+	maxWhole = 4 << 10
 	// maxPrefix is the longest length prefix of a frame.
 	maxPrefix = 3
 	// dataOverhead is what a frame has besides its data: the length, the tag

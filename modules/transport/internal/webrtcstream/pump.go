@@ -25,7 +25,7 @@ func (st *Stream) start(opened bool) {
 func (st *Stream) pump(opening bool) {
 	var partial []byte // a frame that has not arrived whole; bounded by maxFrame
 	for {
-		b, release, kind, err := st.receive()
+		b, release, kind, err := st.receive(partial)
 		switch {
 		case err != nil:
 			st.closed()
@@ -37,32 +37,37 @@ func (st *Stream) pump(opening bool) {
 			}
 		case kind == sctp.PayloadTypeWebRTCDCEP: // the remote confirms the opening
 		default:
-			if partial, err = st.take(partial, b); err != nil {
-				partial = nil
+			rest, err := st.take(b)
+			if err != nil || len(rest) >= maxFrame {
+				rest = nil
 				_ = st.Reset(core.StreamProtocolViolation)
 			}
+			partial = append(partial[:0], rest...)
 		}
 		release()
 	}
 }
 
-// receive reads one message. A pump that waits holds no buffer but a small one.
-func (st *Stream) receive() (b []byte, release func(), kind sctp.PayloadProtocolIdentifier, err error) {
+// receive reads one message, and returns it with what came before it. A pump
+// that waits holds no buffer but a small one.
+func (st *Stream) receive(before []byte) (b []byte, release func(), kind sctp.PayloadProtocolIdentifier, err error) {
 	n, kind, err := st.channel.ReadSCTP(st.small[:])
 	if err == nil {
-		return st.small[:n], func() {}, kind, nil
+		return append(before, st.small[:n]...), func() {}, kind, nil
 	}
 	if !errors.Is(err, io.ErrShortBuffer) {
 		return nil, nil, 0, err
 	}
-	if n <= maxFrame {
+	if len(before)+n <= maxFrame {
 		buffer := frameBuffers.Get().(*[maxFrame]byte)
-		n, kind, err = st.channel.ReadSCTP(buffer[:])
-		return buffer[:n], func() { frameBuffers.Put(buffer) }, kind, err
+		b, release = buffer[:], func() { frameBuffers.Put(buffer) }
+	} else {
+		buffer := messageBuffers.Get().(*[maxMessage]byte)
+		b, release = buffer[:], func() { messageBuffers.Put(buffer) }
 	}
-	buffer := messageBuffers.Get().(*[maxMessage]byte)
-	n, kind, err = st.channel.ReadSCTP(buffer[:])
-	return buffer[:min(n, maxMessage)], func() { messageBuffers.Put(buffer) }, kind, err
+	copy(b, before)
+	n, kind, err = st.channel.ReadSCTP(b[len(before):])
+	return b[:min(len(b), len(before)+n)], release, kind, err
 }
 
 // open hands a stream that the remote has opened to who accepts streams. It
@@ -86,19 +91,13 @@ func (st *Stream) open(b []byte, kind sctp.PayloadProtocolIdentifier) bool {
 	return true
 }
 
-// take handles the frames in a message, of which the first may have begun in
-// messages before it and the last may end in one that follows.
-func (st *Stream) take(partial, b []byte) (rest []byte, err error) {
-	if len(partial) > 0 {
-		b = append(partial, b...)
-	}
+// take handles the frames in b, and returns what it has of one that has not
+// arrived whole: some implementations write a frame in several messages.
+func (st *Stream) take(b []byte) (rest []byte, err error) {
 	for len(b) > 0 {
 		f, n, err := parseFrame(b)
-		if err != nil {
-			return nil, err
-		}
-		if n == 0 {
-			return append([]byte(nil), b...), nil
+		if n == 0 || err != nil {
+			return b, err
 		}
 		st.handle(f)
 		b = b[n:]

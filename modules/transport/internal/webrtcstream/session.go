@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/pion/sctp"
 
@@ -23,6 +24,9 @@ const (
 	// idSpace is how many channels there are, one half for each side to open.
 	// The last one is reserved.
 	idSpace = 1<<16 - 1
+	// partingTime bounds how long a session that is closed waits for the remote
+	// to have everything.
+	partingTime = 500 * time.Millisecond
 	// initialPriority is that of the memory a stream begins with, and
 	// growPriority that of what makes it faster.
 	initialPriority = 128
@@ -265,14 +269,24 @@ func (s *Session) fail(why *core.ConnError) {
 // Close implements [core.Session].
 func (s *Session) Close() error { return s.CloseWithCode(core.ConnNoError) }
 
-// CloseWithCode implements [core.Session]. The remote is not told the code:
+// CloseWithCode implements [core.Session]. What was written before goes out
+// first if that takes less than partingTime. The remote is not told the code:
 // WebRTC cannot.
 func (s *Session) CloseWithCode(code core.ConnCode) error {
 	s.fail(&core.ConnError{Code: code})
-	s.closing.Do(func() { s.config.Association.Abort("") })
-	_ = s.config.Association.Close() // closed already; waits until nothing of it reads
+	s.closing.Do(s.part)
+	_ = s.config.Association.Close() // waits until nothing of it reads
 	s.wg.Wait()
 	return nil
+}
+
+// part takes leave of the remote, which may have gone already.
+func (s *Session) part() {
+	ctx, cancel := context.WithTimeout(context.Background(), partingTime)
+	defer cancel()
+	if errors.Is(s.config.Association.Shutdown(ctx), context.DeadlineExceeded) {
+		s.config.Association.Abort("")
+	}
 }
 
 // Done implements [core.Session].

@@ -45,7 +45,8 @@ type Stream struct {
 	refused bool // it is one too many
 	ignored atomic.Bool
 
-	writing sync.Mutex // held by who writes data; taken before mu
+	writing sync.Mutex // held by who writes data; taken before sending
+	sending sync.Mutex // held while a frame is written; taken before mu
 
 	mu       sync.Mutex // never held in calls of channel that lock the association
 	readable sync.Cond  // for readers
