@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
+//go:build unix
+
 package websocket
 
 import (
@@ -118,27 +120,6 @@ func (c *counter) Read(p []byte) (int, error) {
 func (c *counter) Write(p []byte) (int, error) {
 	c.writes.Add(1)
 	return c.Conn.Write(p)
-}
-
-// tcpPair returns both ends of a connection over loopback TCP.
-func tcpPair(tb testing.TB) (client, server net.Conn) {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close()
-	if client, err = net.Dial("tcp", l.Addr().String()); err != nil {
-		tb.Fatal(err)
-	}
-	if server, err = l.Accept(); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		client.Close()
-		server.Close()
-	})
-	return client, server
 }
 
 func ownPair(b *testing.B) (client, server net.Conn, counts *[2]counter) {

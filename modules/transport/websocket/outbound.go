@@ -28,8 +28,8 @@ type outbound struct {
 	failed error // after which nothing is sent: a frame may have been cut off
 
 	small  [maxHeader + maxControl]byte // a header, and its payload if that fits
-	parts  [2][]byte   // a header and its payload
-	vector net.Buffers // parts, or what is left of them
+	parts  [2][]byte                    // a header and its payload
+	vector net.Buffers                  // parts, or what is left of them
 	key    [4]byte
 }
 

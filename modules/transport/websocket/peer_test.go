@@ -54,6 +54,27 @@ func accept(t *testing.T, l manet.Listener) manet.Conn {
 	return c
 }
 
+// tcpPair returns both ends of a connection over loopback TCP.
+func tcpPair(tb testing.TB) (client, server net.Conn) {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer l.Close()
+	if client, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		tb.Fatal(err)
+	}
+	if server, err = l.Accept(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		client.Close()
+		server.Close()
+	})
+	return client, server
+}
+
 // started runs f meanwhile. wait returns how it has ended.
 func started(f func() error) (wait func() error) {
 	var wg sync.WaitGroup
