@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,10 +157,10 @@ func TestChangesAreAnnounced(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := &listener{rotation: r, addr: webtransportPart}
-		changed := 0
+		var changed atomic.Int32
 		addr := l.Multiaddr()
 		core.On(node, func(core.ListenersChanged) {
-			changed++
+			changed.Add(1)
 			if addr.Equal(l.Multiaddr()) {
 				t.Error("the address has not changed")
 			}
@@ -167,7 +168,7 @@ func TestChangesAreAnnounced(t *testing.T) {
 		})
 		for _, c := range []struct {
 			wait time.Duration
-			want int
+			want int32
 		}{
 			{time.Until(mustAt(t, r, time.Now()).until) - time.Second, 0},
 			{2 * time.Second, 1},
@@ -177,8 +178,8 @@ func TestChangesAreAnnounced(t *testing.T) {
 		} {
 			time.Sleep(c.wait)
 			synctest.Wait()
-			if changed != c.want {
-				t.Errorf("%s: %d changes were announced, want %d", time.Now(), changed, c.want)
+			if n := changed.Load(); n != c.want {
+				t.Errorf("%s: %d changes were announced, want %d", time.Now(), n, c.want)
 			}
 		}
 		if err := tr.Close(); err != nil {
