@@ -175,9 +175,11 @@ func (l *listener) accept(ctx context.Context, link *link, remote ma.Multiaddr, 
 	case l.accepted <- &inbound{c, admission}:
 		return nil
 	case <-ctx.Done():
+		err = context.Cause(ctx)
 	case <-c.Done():
+		err = net.ErrClosed
 	}
-	return errors.Join(context.Cause(ctx), c.Close())
+	return errors.Join(err, c.Close())
 }
 
 // Accept implements [core.MuxedListener].

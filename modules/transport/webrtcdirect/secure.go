@@ -62,19 +62,16 @@ func (t *Transport) secure(ctx context.Context, l *link, s setup) (_ *conn, err 
 	if err != nil {
 		return nil, ended(ctx, fmt.Errorf("dtls: %w", err))
 	}
-	association, err := webrtcstream.Associate(ctx, l, int(t.ReceiveBuffer), logs{t.log})
-	if err != nil {
-		return nil, ended(ctx, err)
-	}
-	session, handshake, err := webrtcstream.New(webrtcstream.Config{
-		Association: association,
-		Client:      s.client,
-		Memory:      s.memory,
-		MaxIncoming: t.MaxIncomingStreams,
-		Ended:       l.ended,
+	session, handshake, err := webrtcstream.New(ctx, l, webrtcstream.Config{
+		Client:        s.client,
+		Memory:        s.memory,
+		MaxIncoming:   t.MaxIncomingStreams,
+		ReceiveBuffer: int(t.ReceiveBuffer),
+		Logs:          logs{t.log},
+		Ended:         l.ended,
 	})
 	if err != nil {
-		return nil, ended(ctx, errors.Join(err, association.Close()))
+		return nil, ended(ctx, err)
 	}
 	c.Session = session
 	if err := c.authenticate(ctx, t, handshake, s, remote); err != nil {

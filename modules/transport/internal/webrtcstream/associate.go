@@ -7,9 +7,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
-	"runtime"
+	"sync/atomic"
+	"time"
 
-	"github.com/pion/logging"
 	"github.com/pion/sctp"
 )
 
@@ -32,16 +32,14 @@ const (
 	maxRTO = 10_000
 )
 
-// Associate makes an SCTP association on a connection that keeps the bounds of
-// packets, DTLS. It ends with ctx. The association owns conn, if there is one.
-// receiveBuffer is how much the remote may send that nobody has read, in bytes.
-func Associate(ctx context.Context, conn net.Conn, receiveBuffer int, logs logging.LoggerFactory) (*sctp.Association, error) {
+// associate makes the association of a session. It ends with ctx.
+func associate(ctx context.Context, c Config, conn net.Conn) (*sctp.Association, error) {
 	a, err := sctp.ClientContext(ctx,
-		sctp.WithNetConn(&yielding{Conn: conn}),
-		sctp.WithLoggerFactory(logs),
+		sctp.WithNetConn(conn),
+		sctp.WithLoggerFactory(c.Logs),
 		sctp.WithMTU(mtu),
 		sctp.WithMaxMessageSize(maxFrame),
-		sctp.WithMaxReceiveBufferSize(uint32(receiveBuffer)),
+		sctp.WithMaxReceiveBufferSize(uint32(c.ReceiveBuffer)),
 		sctp.WithMaxReassemblyQueueEntries(maxUnread),
 		sctp.WithRTOMax(maxRTO),
 		sctp.WithEnableZeroChecksum(true),  // DTLS has a better one
@@ -53,38 +51,72 @@ func Associate(ctx context.Context, conn net.Conn, receiveBuffer int, logs loggi
 	return a, nil
 }
 
-// yielding is a connection whose reader lets others go first after it has read a
-// packet that opens a channel. An association keeps 16 channels that nobody has
-// accepted, and pretends not to have received more, which costs the remote a
-// second.
-type yielding struct {
+const (
+	// maxAhead is how many channels may have been opened and not accepted when
+	// an association gets its next packet. It keeps 16 of them, and pretends
+	// not to have received more, which costs the remote a second.
+	maxAhead = 8
+	// maxWait bounds the wait for them: some that are opened are none, because
+	// they come a second time.
+	maxWait = 20 * time.Millisecond
+)
+
+// paced is the connection of an association, which gets packets no faster than
+// the channels that they open are accepted.
+type paced struct {
 	net.Conn
-	yield bool
+	ahead    atomic.Int64
+	accepted chan struct{} // of size 1
+}
+
+func newPaced(conn net.Conn) *paced { return &paced{Conn: conn, accepted: make(chan struct{}, 1)} }
+
+// accept notes that a channel has been accepted.
+func (p *paced) accept() {
+	p.ahead.Add(-1)
+	select {
+	case p.accepted <- struct{}{}:
+	default:
+	}
 }
 
 // Read implements [net.Conn].
-func (y *yielding) Read(p []byte) (int, error) {
-	if y.yield {
-		runtime.Gosched()
+func (p *paced) Read(b []byte) (int, error) {
+	if p.ahead.Load() > maxAhead {
+		p.wait()
 	}
-	n, err := y.Conn.Read(p)
-	y.yield = opensChannel(p[:n])
+	n, err := p.Conn.Read(b)
+	if opened := countOpened(b[:n]); opened > 0 {
+		p.ahead.Add(opened)
+	}
 	return n, err
 }
 
-// opensChannel tells whether an SCTP packet has the message that opens a channel.
-func opensChannel(packet []byte) bool {
-	const header, data, dataHeader = 12, 0, 16
-	for b := packet[min(header, len(packet)):]; len(b) >= dataHeader; {
+func (p *paced) wait() {
+	timer := time.NewTimer(maxWait)
+	defer timer.Stop()
+	for p.ahead.Load() > maxAhead {
+		select {
+		case <-p.accepted:
+		case <-timer.C:
+			p.ahead.Store(0)
+		}
+	}
+}
+
+// countOpened returns how many messages that open a channel an SCTP packet has.
+func countOpened(packet []byte) (n int64) {
+	const header, data = 12, 0
+	for b := packet[min(header, len(packet)):]; len(b) > chunkHeader; {
 		size := int(binary.BigEndian.Uint16(b[2:]))
-		if b[0] == data && size > dataHeader && len(b) > dataHeader &&
-			binary.BigEndian.Uint32(b[12:]) == uint32(sctp.PayloadTypeWebRTCDCEP) && b[dataHeader] == channelOpen {
-			return true
+		if b[0] == data && b[chunkHeader] == channelOpen &&
+			binary.BigEndian.Uint32(b[12:]) == uint32(sctp.PayloadTypeWebRTCDCEP) {
+			n++
 		}
 		if size = (size + 3) / 4 * 4; size == 0 || size > len(b) {
-			return false
+			return n
 		}
 		b = b[size:]
 	}
-	return false
+	return n
 }

@@ -12,9 +12,11 @@ package webrtcstream
 import (
 	"context"
 	"errors"
+	"net"
 	"sync"
 	"time"
 
+	"github.com/pion/logging"
 	"github.com/pion/sctp"
 
 	"github.com/xnode-p2p/xnode/core"
@@ -35,8 +37,6 @@ const (
 
 // Config says how a session is made.
 type Config struct {
-	// Association carries the session, which owns it from then on.
-	Association *sctp.Association
 	// Client is true on the DTLS client's side, whose channels have even
 	// numbers.
 	Client bool
@@ -44,6 +44,11 @@ type Config struct {
 	Memory core.ConnMemory
 	// MaxIncoming is how many streams the remote may have open.
 	MaxIncoming int
+	// ReceiveBuffer is how much the remote may send that nobody has read, in
+	// bytes.
+	ReceiveBuffer int
+	// Logs is where the SCTP library logs.
+	Logs logging.LoggerFactory
 	// Ended tells, after the association has ended, why; nil if it does not
 	// know.
 	Ended func() *core.ConnError
@@ -51,10 +56,12 @@ type Config struct {
 
 // Session is a connection with its streams. It implements [core.Session].
 type Session struct {
-	config  Config
-	arrived chan *Stream // bounded by MaxIncoming, of which each has a place
-	done    chan struct{}
-	wg      sync.WaitGroup
+	config      Config
+	association *sctp.Association
+	paced       *paced
+	arrived     chan *Stream // bounded by MaxIncoming, of which each has a place
+	done        chan struct{}
+	wg          sync.WaitGroup
 
 	mu       sync.Mutex
 	streams  map[uint16]*Stream // bounded by idSpace and twice MaxIncoming
@@ -64,11 +71,13 @@ type Session struct {
 	closing  sync.Once
 }
 
-// New makes a session, which has the handshake channel and no others until
-// [Session.Serve] is called.
-func New(c Config) (s *Session, handshake *Stream, err error) {
+// New makes a session on a connection that keeps the bounds of packets, DTLS.
+// It ends with ctx. The session has the handshake channel and no others until
+// [Session.Serve] is called. It owns conn, if there is one.
+func New(ctx context.Context, conn net.Conn, c Config) (s *Session, handshake *Stream, err error) {
 	s = &Session{
 		config:  c,
+		paced:   newPaced(conn),
 		arrived: make(chan *Stream, c.MaxIncoming),
 		done:    make(chan struct{}),
 		streams: make(map[uint16]*Stream),
@@ -77,15 +86,18 @@ func New(c Config) (s *Session, handshake *Stream, err error) {
 	if c.Client {
 		s.nextID = 2 // 0 is the handshake's
 	}
-	channel, err := c.Association.OpenStream(0, sctp.PayloadTypeWebRTCBinary)
-	if err != nil {
+	if s.association, err = associate(ctx, c, s.paced); err != nil {
 		return nil, nil, err
+	}
+	channel, err := s.association.OpenStream(0, sctp.PayloadTypeWebRTCBinary)
+	if err != nil {
+		return nil, nil, errors.Join(err, s.association.Close())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	handshake, err = s.add(0, channel)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, errors.Join(err, s.association.Close())
 	}
 	handshake.start(false)
 	return s, handshake, nil
@@ -98,14 +110,15 @@ func (s *Session) Serve() { s.wg.Go(s.accept) }
 // association ends.
 func (s *Session) accept() {
 	for {
-		channel, err := s.config.Association.AcceptStream()
+		channel, err := s.association.AcceptStream()
 		if err != nil {
 			s.fail(s.reason())
 			return
 		}
+		s.paced.accept()
 		if !s.admit(channel) {
 			s.fail(&core.ConnError{Code: core.ConnProtocolViolation, Cause: errChannel})
-			_ = s.config.Association.Close()
+			_ = s.association.Close()
 			return
 		}
 	}
@@ -200,7 +213,7 @@ func (s *Session) open() (*Stream, error) {
 		if id == 0 || s.streams[uint16(id)] != nil {
 			continue
 		}
-		channel, err := s.config.Association.OpenStream(uint16(id), sctp.PayloadTypeWebRTCBinary)
+		channel, err := s.association.OpenStream(uint16(id), sctp.PayloadTypeWebRTCBinary)
 		if err != nil {
 			return nil, s.explainLocked(err)
 		}
@@ -275,7 +288,7 @@ func (s *Session) Close() error { return s.CloseWithCode(core.ConnNoError) }
 func (s *Session) CloseWithCode(code core.ConnCode) error {
 	s.fail(&core.ConnError{Code: code})
 	s.closing.Do(s.part)
-	_ = s.config.Association.Close() // waits until nothing of it reads
+	_ = s.association.Close() // waits until nothing of it reads
 	s.wg.Wait()
 	return nil
 }
@@ -284,8 +297,8 @@ func (s *Session) CloseWithCode(code core.ConnCode) error {
 func (s *Session) part() {
 	ctx, cancel := context.WithTimeout(context.Background(), partingTime)
 	defer cancel()
-	if errors.Is(s.config.Association.Shutdown(ctx), context.DeadlineExceeded) {
-		s.config.Association.Abort("")
+	if errors.Is(s.association.Shutdown(ctx), context.DeadlineExceeded) {
+		s.association.Abort("")
 	}
 }
 
