@@ -22,12 +22,13 @@ type layer struct {
 	why      string
 }
 
-var contract = []string{"core", "core/peer", "core/record", "core/wire"}
+var contract = []string{"core", "core/peer", "core/record", "core/wire", "core/secretfile"}
 
 // layers are looked up in order; the first that fits a package binds it.
 var layers = []layer{
 	{"core", contract[1:], "the contract stands on value types alone"},
 	{"core/wire", nil, "framing knows nothing of what it frames"},
+	{"core/secretfile", nil, "files know nothing of what is in them"},
 	{"core/peer", []string{"core/wire"}, "peers are value types"},
 	{"core/record", []string{"core/peer", "core/wire"}, "records are value types"},
 	{"core/memnet", []string{"core/peer"}, "the in-memory network is a net, not a node"},

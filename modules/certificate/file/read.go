@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"github.com/xnode-p2p/xnode/core/secretfile"
 )
 
 // maxSize bounds a file, in bytes.
@@ -42,11 +44,12 @@ func stampOf(path string) (fileStamp, error) {
 
 // read loads the pair and checks that it can be used at a time.
 func (f *File) read(now time.Time) (*tls.Certificate, error) {
-	cert, err := readFile(f.certPath, nil)
+	cert, err := readFile(f.certPath)
 	if err != nil {
 		return nil, err
 	}
-	key, err := readFile(f.keyPath, f.checkKey)
+	// A link to the key may be anybody's.
+	key, err := secretfile.Read(f.keyPath, secretfile.Options{Limit: maxSize, Readable: f.AllowReadable, Link: true})
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +66,8 @@ func (f *File) read(now time.Time) (*tls.Certificate, error) {
 	return &pair, nil
 }
 
-// readFile reads a file that check, if there is one, lets pass.
-func readFile(path string, check func(fs.FileInfo) error) ([]byte, error) {
+// readFile reads a file that is no secret.
+func readFile(path string) ([]byte, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|nonBlocking, 0)
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("%w: run as the user to whom the file belongs", err)
@@ -82,26 +85,5 @@ func readFile(path string, check func(fs.FileInfo) error) ([]byte, error) {
 	case info.Size() > maxSize:
 		return nil, fmt.Errorf("%s: %d bytes, limit %d", path, info.Size(), maxSize)
 	}
-	if check != nil {
-		if err := check(info); err != nil {
-			return nil, err
-		}
-	}
 	return io.ReadAll(io.LimitReader(file, maxSize))
-}
-
-// checkKey looks at who may do what with the key. A link to it may be anybody's.
-func (f *File) checkKey(info fs.FileInfo) error {
-	mode, guarded := permissions(info)
-	switch owner, self := ownerOf(info), os.Geteuid(); {
-	case !guarded:
-	case mode&0o022 != 0:
-		return fmt.Errorf("%s: others can change it (mode %04o): run chmod 600 %s", f.keyPath, mode, f.keyPath)
-	case f.AllowReadable:
-	case mode&0o077 != 0:
-		return fmt.Errorf("%s: others can read it (mode %04o): run chmod 600 %s, or set \"allow_readable\"", f.keyPath, mode, f.keyPath)
-	case owner != self:
-		return fmt.Errorf("%s: belongs to user %d, not to %d who runs this: run chown %d %s, or set \"allow_readable\"", f.keyPath, owner, self, self, f.keyPath)
-	}
-	return nil
 }

@@ -2,7 +2,7 @@
 
 //go:build unix
 
-package file
+package secretfile
 
 import (
 	"io/fs"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-package file
+package secretfile
 
 import (
 	"errors"
@@ -9,26 +9,31 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/xnode-p2p/xnode/core/peer"
 )
 
-// Create writes the key to a new file at path, which only the user can read,
+// Create writes content to a new file at path, which only the user can read,
 // and makes the folder if there is none. If anything is at path already it is
 // left alone, and the error is [fs.ErrExist].
 //
 // The file appears at path complete or not at all, even if the process or the
 // machine dies meanwhile. What a process that died left behind is removed by
 // the next one that gets through.
-func Create(path string, key peer.PrivateKey) error {
-	return create(path, peer.MarshalPrivateKey(key), func(string) {})
-}
-
-// create calls before with the name of each step that changes something on disk.
-func create(path string, content []byte, before func(step string)) error {
+func Create(path string, content []byte) error {
 	if _, err := os.Lstat(path); err == nil {
 		return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
 	}
+	return write(path, content, publish, func(string) {})
+}
+
+// Replace is Create for a file that may be there already: whoever reads it finds
+// the old content or the new.
+func Replace(path string, content []byte) error {
+	return write(path, content, os.Rename, func(string) {})
+}
+
+// write gives the file its name with publish. It calls before with the name of
+// each step that changes something on disk.
+func write(path string, content []byte, publish func(temporary, path string) error, before func(step string)) error {
 	dir, name := filepath.Dir(path), filepath.Base(path)
 	before("folder")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -80,7 +85,7 @@ func publish(temporary, path string) error {
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
 		// A file system without hard links. Between the look and the rename
 		// another process could put a file there, which would be lost; it
-		// would have to be a second node with the same key file.
+		// would have to be a second node with the same file.
 		return os.Rename(temporary, path)
 	}
 	return err
@@ -92,7 +97,7 @@ const temporarySuffix = ".tmp"
 func temporaryPrefix(name string) string { return "." + name + "." }
 
 // sweep removes the temporary files of this process and of those that died. It
-// may fail: they are as hard to read as the key file itself.
+// may fail: they are as hard to read as the file itself.
 func sweep(dir, name string) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
