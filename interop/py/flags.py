@@ -22,7 +22,7 @@ POSITIONALS = {"listen": 0, "ping": 1, "identify": 1, "perf": 1, "echo": 1, "han
 # The commands and flags of the other peers' command lines that this peer does not take part in.
 FOREIGN_COMMANDS = ("fetch", "dht", "publish", "subscribe", "pubsub-bench", "sim-gossip", "dial-through", "rendezvous")
 FOREIGN_FLAGS = (
-    "pnet reserve autonat dht dht-prefix pubsub topic rendezvous bootstrap fetch data window nodes degree messages rate wait"
+    "reserve autonat dht dht-prefix pubsub topic rendezvous bootstrap fetch data window nodes degree messages rate wait"
 ).split()
 FOREIGN_SWITCHES = "relay-service relay-limits hole-punch unsigned mdns".split()
 
@@ -32,7 +32,19 @@ WORDS = {
     "muxer": ("yamux", "mplex"),
     "key-type": ("ed25519", "rsa", "secp256k1", "ecdsa"),
 }
-SPOKEN = ("tcp", "ws")
+SPOKEN = ("tcp", "ws", "wss", "quic")
+
+
+def transport_of(addr):
+    """The transport of an address, in the words of the command line."""
+    names = addr.split("/")
+    if "tls" in names and "ws" in names:
+        return "wss"
+    order = {"quic-v1": "quic", "wss": "wss", "ws": "ws", "tcp": "tcp"}
+    for name in ("p2p-circuit", "webrtc-direct", "webrtc", "webtransport", *order):
+        if name in names:
+            return order.get(name, name)
+    return "unknown"
 
 
 class Parser(argparse.ArgumentParser):
@@ -65,9 +77,9 @@ def parse(argv):
     parser = Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("command", nargs="?")
     parser.add_argument("args", nargs="*")
-    for name in ("security", "connect", "key", "cpuprofile", "memprofile"):
+    for name in ("transport", "security", "connect", "key", "pnet", "cpuprofile", "memprofile"):
         parser.add_argument(f"--{name}")
-    for name, default in {"transport": "tcp", "muxer": "yamux", "ip": "127.0.0.1", "key-type": "ed25519"}.items():
+    for name, default in {"muxer": "yamux", "ip": "127.0.0.1", "key-type": "ed25519"}.items():
         parser.add_argument(f"--{name}", default=default)
     for name, default in {"port": 0, "seed": 0, "size": 32, "upload": 0, "download": 0}.items():
         parser.add_argument(f"--{name}", type=count, default=default)
@@ -92,6 +104,7 @@ def parse(argv):
     want = POSITIONALS[flags.command]
     if len(flags.args) != want:
         raise UsageError(f"{flags.command} takes {want} argument(s), got {len(flags.args)}")
+    flags.transport = flags.transport or (transport_of(flags.args[0]) if flags.args else "tcp")
     flags.transports = flags.transport.split(",")
     flags.security = flags.security or ("both" if flags.command == "listen" else "noise")
     for name, known in WORDS.items():

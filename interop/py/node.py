@@ -22,9 +22,11 @@ from libp2p.security.noise.transport import PROTOCOL_ID as NOISE_PROTOCOL_ID, Tr
 from libp2p.security.tls.transport import PROTOCOL_ID as TLS_PROTOCOL_ID, TLSTransport
 from libp2p.stream_muxer.mplex.mplex import MPLEX_PROTOCOL_ID, Mplex
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_PROTOCOL_ID, Yamux
+from libp2p.transport.quic.config import QUICTransportConfig
 from multiaddr import Multiaddr
 
-from flags import UnsupportedError
+from certificate import accept_all, self_signed
+from flags import UnsupportedError, UsageError, transport_of
 from protocols import ECHO_PROTOCOL, serve_echo
 
 MANY = 100_000
@@ -66,10 +68,28 @@ def securities(name, pair, peerstore):
     return {protocol: make() for protocol, make in (makers[each] for each in names)}
 
 
+# What follows the address in a listen address: the socket, and what comes after its port.
+SUFFIXES = {"tcp": ("tcp", ""), "ws": ("tcp", "/ws"), "wss": ("tcp", "/tls/ws"), "quic": ("udp", "/quic-v1")}
+
+
 def listen_addrs(flags):
+    """One address a transport. Those on TCP share the port, if it is fixed."""
     version = ipaddress.ip_address(flags.ip).version
-    base = f"/ip{version}/{flags.ip}/tcp/{flags.port}"
-    return [Multiaddr(base + ("/ws" if name == "ws" else "")) for name in flags.transports]
+    return [
+        Multiaddr(f"/ip{version}/{flags.ip}/{socket}/{flags.port}{suffix}")
+        for socket, suffix in (SUFFIXES[name] for name in flags.transports)
+    ]
+
+
+def network_key(path):
+    """The key of a private network as the library takes it, in hexadecimal."""
+    if not path:
+        return None
+    with open(path, encoding="ascii") as file:
+        lines = file.read().split()
+    if lines[:2] != ["/key/swarm/psk/1.0.0/", "/base16/"]:
+        raise UsageError(f"--pnet {path}: not a key in base16")
+    return lines[2]
 
 
 @asynccontextmanager
@@ -86,8 +106,13 @@ async def running_host(flags, listen=False, seed=None):
         sec_opt=securities(flags.security, pair, peerstore),
         muxer_opt=MUXERS[flags.muxer],
         listen_addrs=addrs or None,
-        enable_tcp=True,
-        enable_websocket=True,
+        enable_tcp="tcp" in flags.transports,
+        enable_websocket=bool({"ws", "wss"} & set(flags.transports)),
+        enable_quic="quic" in flags.transports,
+        quic_transport_opt=QUICTransportConfig() if "quic" in flags.transports else None,
+        tls_client_config=accept_all() if "wss" in flags.transports else None,
+        tls_server_config=self_signed() if listen and "wss" in flags.transports else None,
+        psk=network_key(flags.pnet),
         connection_config=connection_config(),
         resource_manager=resource_manager(),
     )
@@ -138,13 +163,15 @@ def remote_addr(conn):
 
 
 def traits(conn, flags, addr):
-    """What a connection on addr runs on, in the words of the command line."""
-    names = addr.split("/") if addr else flags.transports
-    order = ("p2p-circuit", "webrtc-direct", "webrtc", "webtransport", "quic-v1", "wss", "ws", "tcp")
+    """What a connection on addr runs on, in the words of the command line. A transport that secures and multiplexes itself
+    is its own muxer."""
+    transport = transport_of(addr) if addr else flags.transports[0]
+    if transport == "quic":
+        return {"transport": transport, "security": "tls", "muxer": transport}
     security = conn.get_negotiated_security_protocol()
     muxer = conn.get_negotiated_muxer_protocol()
     return {
-        "transport": next((name for name in order if name in names), "unknown"),
+        "transport": transport,
         "security": security.split("/")[1] if security else flags.security,
         "muxer": muxer.split("/")[1] if muxer else flags.muxer,
     }

@@ -9,9 +9,10 @@ import trio
 from libp2p.crypto.serialization import deserialize_public_key
 from libp2p.identity.identify.identify import ID as IDENTIFY_PROTOCOL
 from libp2p.identity.identify.pb.identify_pb2 import Identify
-from libp2p.network.stream.exceptions import StreamEOF
+from libp2p.network.stream.exceptions import StreamEOF, StreamReset
 from libp2p.peer.id import ID
 from libp2p.stream_muxer.mplex.mplex_stream import MplexStream
+from libp2p.transport.quic.exceptions import QUICStreamClosedError
 from libp2p.utils import decode_varint_with_size
 
 PING_PROTOCOL = "/ipfs/ping/1.0.0"
@@ -23,12 +24,17 @@ IDENTIFY_BYTES = 10 * 8192  # Ten messages of 8 KiB, as other implementations ta
 
 
 async def chunks(stream):
-    """What the other side sends, up to its end of stream; a reset raises."""
+    """What the other side sends, up to its end of stream; a reset raises. QUIC streams that both sides have ended read as
+    closed instead: NetStream.read makes a reset of that too, with the difference in its cause."""
     while True:
         try:
             data = await stream.read(BLOCK_BYTES)
         except StreamEOF:
             return
+        except StreamReset as error:
+            if isinstance(error.__cause__, QUICStreamClosedError):
+                return
+            raise
         if not data:
             return
         yield data
