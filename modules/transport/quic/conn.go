@@ -81,9 +81,7 @@ func (c *conn) AcceptStream() (core.MuxedStream, error) {
 func (c *conn) Close() error { return c.CloseWithCode(core.ConnNoError) }
 
 // CloseWithCode implements [core.Session].
-func (c *conn) CloseWithCode(code core.ConnCode) error {
-	return c.quic.CloseWithError(quicgo.ApplicationErrorCode(code), "")
-}
+func (c *conn) CloseWithCode(code core.ConnCode) error { return udpport.Close(c.quic, code) }
 
 // Done implements [core.Session].
 func (c *conn) Done() <-chan struct{} { return c.quic.Context().Done() }

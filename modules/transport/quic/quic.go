@@ -39,6 +39,8 @@ const (
 	// maxStreams is the most that max_incoming_streams may be. Every stream
 	// costs memory that is not counted.
 	maxStreams = 1 << 16
+	// minKeepalive is half of the shortest idle_timeout.
+	minKeepalive = core.Duration(500 * time.Millisecond)
 )
 
 // Transport is the xnode.transport.quic module.
@@ -47,7 +49,7 @@ type Transport struct {
 	// before the connection is over. From 1s to 1h. Default: 30s.
 	IdleTimeout core.Duration `json:"idle_timeout,omitempty"`
 	// Keepalive is how long a connection is silent before this side asks the
-	// other for a sign of life, at least 1s and less than idle_timeout.
+	// other for a sign of life, from 500ms to half of idle_timeout.
 	// Default: half of idle_timeout.
 	Keepalive core.Duration `json:"keepalive,omitempty"`
 	// HandshakeTimeout is how long making a connection may take, from the
@@ -95,8 +97,8 @@ func (t *Transport) Validate() error {
 	switch {
 	case t.IdleTimeout < core.Duration(time.Second) || t.IdleTimeout > core.Duration(time.Hour):
 		return fmt.Errorf("idle_timeout %s: want 1s to 1h", t.IdleTimeout)
-	case t.Keepalive < core.Duration(time.Second)/2 || t.Keepalive >= t.IdleTimeout:
-		return fmt.Errorf("keepalive %s: want at least 1s, and less than idle_timeout %s", t.Keepalive, t.IdleTimeout)
+	case t.Keepalive < minKeepalive || t.Keepalive > t.IdleTimeout/2:
+		return fmt.Errorf("keepalive %s: want 500ms to half of idle_timeout, %s", t.Keepalive, t.IdleTimeout/2)
 	case t.HandshakeTimeout < core.Duration(time.Second) || t.HandshakeTimeout > core.Duration(time.Minute):
 		return fmt.Errorf("handshake_timeout %s: want 1s to 1m", t.HandshakeTimeout)
 	case t.MaxIncomingStreams < 1 || t.MaxIncomingStreams > maxStreams:

@@ -16,6 +16,7 @@ import (
 // attempt is an inbound connection from its first packet on.
 type attempt struct {
 	account
+	gone      chan struct{} // closed when the socket has forgotten the connection
 	socket    *socket
 	remote    netip.AddrPort
 	proven    bool
@@ -48,7 +49,13 @@ func (s *socket) mustValidate(remote net.Addr) bool {
 // admit decides about a connection before its handshake. With an error the
 // remote is told that it is refused, and nothing is kept of it.
 func (s *socket) admit(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
-	a := &attempt{socket: s, remote: addrPort(info.RemoteAddr), proven: info.AddrVerified, handshaking: true}
+	a := &attempt{
+		gone:        make(chan struct{}),
+		socket:      s,
+		remote:      addrPort(info.RemoteAddr),
+		proven:      info.AddrVerified,
+		handshaking: true,
+	}
 	remote, err := QUICMultiaddr(a.remote)
 	if err != nil {
 		return nil, err
@@ -65,7 +72,7 @@ func (s *socket) admit(ctx context.Context, info *quic.ClientInfo) (context.Cont
 	}
 	a.memory = a.admission
 	context.AfterFunc(ctx, a.end)
-	return context.WithValue(ctx, attemptKey{}, a), nil
+	return withGone(context.WithValue(ctx, attemptKey{}, a), a.gone), nil
 }
 
 // enter counts a handshake, and returns whom to ask about it.
@@ -84,6 +91,7 @@ func (s *socket) enter(a *attempt) (core.Admit, error) {
 
 // end is called when the connection has ended, or its handshake has failed.
 func (a *attempt) end() {
+	defer close(a.gone)
 	s := a.socket
 	s.mu.Lock()
 	a.ended = true

@@ -40,6 +40,23 @@ func TestRefusedByAdmit(t *testing.T) {
 	}
 }
 
+func TestInboundWindowsComeFromTheAdmission(t *testing.T) {
+	coretest.VerifyNoLeaks(t)
+	n, client := newNode(t, 1), newNode(t, 2)
+	p := mustJoin(t, n, loopback4)
+	admissions := new(coretest.Admissions)
+	l := listenOn(t, p, "libp2p", admissions)
+	c := dial(t, client, p.Addr(), "libp2p")
+	s := accept(t, l)
+	memory := admissions.List()[0].Memory
+	if grow := p.socket.config.AllowConnectionWindowIncrease; !grow(s, 1000) || memory.Reserved() != 1000 {
+		t.Errorf("%d bytes are taken from the admission", memory.Reserved())
+	}
+	Close(s, core.ConnNoError)
+	memory.Check(t)
+	Close(c, core.ConnNoError)
+}
+
 // TestNobodyListens dials a socket that is open for other reasons.
 func TestNobodyListens(t *testing.T) {
 	n, client := newNode(t, 1), newNode(t, 2)

@@ -165,14 +165,14 @@ func TestResetKey(t *testing.T) {
 	}
 	one, two := coretest.NewIdentity(1), coretest.NewIdentity(2)
 	at := netip.MustParseAddrPort("192.0.2.1:4001")
-	if key(one, at) != key(one, at) {
+	if first, again := key(one, at), key(one, at); first != again {
 		t.Error("another key after a restart")
 	}
 	if key(one, at) == key(two, at) || key(one, at) == key(one, netip.MustParseAddrPort("192.0.2.1:4002")) {
 		t.Error("two identities or two ports have the same key")
 	}
 	random := coretest.GenerateIdentity(t, peer.ECDSA)
-	if key(random, at) == key(random, at) {
+	if first, again := key(random, at), key(random, at); first == again {
 		t.Error("the key follows from a signature that is random")
 	}
 }

@@ -135,7 +135,7 @@ func (l *QUICListener) Close() error {
 		for {
 			select {
 			case in := <-l.waiting:
-				refuse(in.conn, core.ConnShutdown)
+				Close(in.conn, core.ConnShutdown)
 				continue
 			default:
 			}
@@ -146,9 +146,6 @@ func (l *QUICListener) Close() error {
 	return nil
 }
 
-// refuse closes a connection that nobody accepts.
-func refuse(c *quic.Conn, code core.ConnCode) { c.CloseWithError(quic.ApplicationErrorCode(code), "") }
-
 // accept gives connections to their listeners until the socket closes.
 func (s *socket) accept(from *quic.Listener) {
 	for {
@@ -157,7 +154,7 @@ func (s *socket) accept(from *quic.Listener) {
 			return
 		}
 		if code, ok := s.hand(&inbound{c, attemptOf(c.Context())}); !ok {
-			refuse(c, code)
+			c.CloseWithError(quic.ApplicationErrorCode(code), "")
 		}
 	}
 }

@@ -66,11 +66,11 @@ func (t *table) overlapping(with netip.AddrPort) (netip.AddrPort, bool) {
 
 // sources lists the ports that packets to an address can come from, best first.
 func (t *table) sources(to netip.AddrPort) []netip.AddrPort {
-	var exact, specific, any []netip.AddrPort
+	var exact, specific, wild []netip.AddrPort
 	for _, at := range t.list(to.Addr()) {
 		switch ip := at.Addr(); {
 		case ip.IsUnspecified():
-			any = append(any, at)
+			wild = append(wild, at)
 		case ip.IsLoopback() && to.Addr().IsLoopback():
 			exact = append(exact, at)
 		case ip.IsLoopback() != to.Addr().IsLoopback():
@@ -86,7 +86,7 @@ func (t *table) sources(to netip.AddrPort) []netip.AddrPort {
 			}
 		}
 	}
-	return append(exact, any...)
+	return append(exact, wild...)
 }
 
 // routeSource returns the address that the system chooses for packets to an

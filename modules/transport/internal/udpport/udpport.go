@@ -75,11 +75,11 @@ func JoinFor(n Node, to netip.AddrPort) (*Port, error) {
 			return p, nil
 		}
 	}
-	any := netip.IPv4Unspecified()
+	wild := netip.IPv4Unspecified()
 	if to.Addr().Is6() {
-		any = netip.IPv6Unspecified()
+		wild = netip.IPv6Unspecified()
 	}
-	return share(n, anyPortKey{any}, func() (*socket, error) { return open(n, netip.AddrPortFrom(any, 0), false) })
+	return share(n, anyPortKey{wild}, func() (*socket, error) { return open(n, netip.AddrPortFrom(wild, 0), false) })
 }
 
 // Keys of what is shared.
