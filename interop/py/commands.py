@@ -113,9 +113,9 @@ def collected():
 
 
 def target(text):
-    """The address without its peer ID, and the peer ID."""
+    """The address without its peer ID, and the peer ID. The library dials /wss but not /tls/ws, which is the same."""
     try:
-        info = info_from_p2p_addr(Multiaddr(text))
+        info = info_from_p2p_addr(Multiaddr(text.replace("/tls/ws", "/wss")))
     except Exception as error:
         raise UsageError(f"{text}: {error}") from error
     return info.addrs[0], info.peer_id

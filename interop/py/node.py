@@ -27,9 +27,11 @@ from multiaddr import Multiaddr
 
 from certificate import accept_all, self_signed
 from flags import UnsupportedError, UsageError, transport_of
+from mended import mend
 from protocols import ECHO_PROTOCOL, serve_echo
 
 MANY = 100_000
+mend()
 MUXERS = {"yamux": {YAMUX_PROTOCOL_ID: Yamux}, "mplex": {MPLEX_PROTOCOL_ID: Mplex}}
 
 
@@ -69,7 +71,7 @@ def securities(name, pair, peerstore):
 
 
 # What follows the address in a listen address: the socket, and what comes after its port.
-SUFFIXES = {"tcp": ("tcp", ""), "ws": ("tcp", "/ws"), "wss": ("tcp", "/tls/ws"), "quic": ("udp", "/quic-v1")}
+SUFFIXES = {"tcp": ("tcp", ""), "ws": ("tcp", "/ws"), "wss": ("tcp", "/wss"), "quic": ("udp", "/quic-v1")}
 
 
 def listen_addrs(flags):

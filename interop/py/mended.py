@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+"""What the library does wrong only sometimes, done right, so that the other peer is what decides whether a cell passes."""
+
+from libp2p.transport.quic.stream import QUICStream, StreamState
+
+
+async def stop_sending(stream, code):
+    """What QUICStream does when the other side wants no more data. The library takes a stream that this side has opened for
+    closed in both directions then: whatever the other side still sends is lost if it comes a packet later. go-libp2p sends
+    STOP_SENDING ahead of the last data of every stream that it has not read to its end, those of identify among them."""
+    stream._write_closed = True
+    stream._backpressure_event.set()
+    async with stream._state_lock:
+        stream._state = StreamState.CLOSED if stream._read_closed else StreamState.WRITE_CLOSED
+    stream._connection._quic.reset_stream(stream._stream_id, code)
+    await stream._connection._transmit()
+
+
+def mend():
+    QUICStream.handle_stop_sending = stop_sending
