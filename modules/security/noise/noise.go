@@ -16,11 +16,11 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/modules/security/internal/deadline"
 )
 
 func init() { core.Register(new(Noise)) }
@@ -71,7 +71,7 @@ type Options struct {
 // message is kept for the first Read of the returned connection.
 func (n *Noise) Handshake(ctx context.Context, conn net.Conn, h core.Handshake, o Options) (*Conn, error) {
 	var c *Conn
-	err := within(ctx, conn, func() (err error) {
+	err := deadline.Within(ctx, conn, func() (err error) {
 		c, err = n.handshake(conn, h, o)
 		return err
 	})
@@ -81,32 +81,7 @@ func (n *Noise) Handshake(ctx context.Context, conn net.Conn, h core.Handshake, 
 	return c, nil
 }
 
-// within runs f, whose reads and writes on conn fail once ctx is done. The
-// deadlines of conn are cleared if ctx ended, and else untouched.
-func within(ctx context.Context, conn net.Conn, f func() error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	cut := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(cut)
-		_ = conn.SetDeadline(time.Unix(1, 0)) // a conn without deadlines cannot be interrupted
-	})
-	err := f()
-	if stop() {
-		return err
-	}
-	<-cut
-	if reset := conn.SetDeadline(time.Time{}); err == nil && reset != nil {
-		return fmt.Errorf("clear the deadline: %w", reset)
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
-	}
-	return nil
-}
-
 var (
-	_ caddy.Module  = (*Noise)(nil)
+	_ caddy.Module       = (*Noise)(nil)
 	_ core.SecureChannel = (*Noise)(nil)
 )

@@ -3,7 +3,6 @@
 package noise
 
 import (
-	"encoding/binary"
 	"testing"
 
 	"github.com/xnode-p2p/xnode/core/peer"
@@ -59,29 +58,16 @@ func TestVerifiedRemembersOnlyWhatItSaw(t *testing.T) {
 	}
 }
 
-func TestVerifiedIsBounded(t *testing.T) {
-	var v verified
-	dear := [32]byte{0: 0xff}
-	v.remember(dear, &proof{})
-	for i := range 10 * maxVerified {
-		var static [32]byte
-		binary.BigEndian.PutUint32(static[1:], uint32(i))
-		v.remember(static, &proof{})
-		if i%100 == 0 && v.recall(dear) == nil {
-			t.Fatalf("forgot a peer that was back %d strangers ago", 100)
+func TestVerifiedForgetsLargeKeys(t *testing.T) {
+	for kt, want := range map[peer.KeyType]bool{peer.Ed25519: true, peer.ECDSA: true, peer.Secp256k1: true, peer.RSA: false} {
+		var v verified
+		static := [32]byte{1}
+		identity, signature := claimFor(t, newSelf(t, kt), static)
+		if _, err := v.check(static, identity, signature); err != nil {
+			t.Fatal(err)
 		}
-		if n := len(v.young) + len(v.old); n > maxVerified {
-			t.Fatalf("%d entries, limit %d", n, maxVerified)
+		if got := v.proofs.Get(static) != nil; got != want {
+			t.Errorf("%v key remembered: %v, want %v", kt, got, want)
 		}
-	}
-
-	rsa := newSelf(t, peer.RSA)
-	identity, signature := claimFor(t, rsa, dear)
-	var w verified
-	if _, err := w.check(dear, identity, signature); err != nil {
-		t.Fatal(err)
-	}
-	if len(w.young) != 0 {
-		t.Error("a large key was remembered")
 	}
 }

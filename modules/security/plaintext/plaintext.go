@@ -16,13 +16,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
 	"github.com/xnode-p2p/xnode/core/wire"
+	"github.com/xnode-p2p/xnode/modules/security/internal/deadline"
 )
 
 func init() { core.Register(new(Plaintext)) }
@@ -58,7 +58,7 @@ func (*Plaintext) Protocol() string { return protocol }
 // what the remote says.
 func (*Plaintext) Secure(ctx context.Context, conn net.Conn, h core.Handshake) (core.SecureConn, error) {
 	var key peer.PublicKey
-	err := within(ctx, conn, func() (err error) {
+	err := deadline.Within(ctx, conn, func() (err error) {
 		key, err = introduce(conn, h)
 		return err
 	})
@@ -85,31 +85,6 @@ func introduce(conn net.Conn, h core.Handshake) (peer.PublicKey, error) {
 		return nil, &core.PeerMismatchError{Want: h.Expect, Got: id}
 	}
 	return key, nil
-}
-
-// within runs f, whose reads and writes on conn fail once ctx is done. The
-// deadlines of conn are cleared if ctx ended, and else untouched.
-func within(ctx context.Context, conn net.Conn, f func() error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	cut := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(cut)
-		_ = conn.SetDeadline(time.Unix(1, 0)) // a conn without deadlines cannot be interrupted
-	})
-	err := f()
-	if stop() {
-		return err
-	}
-	<-cut
-	if reset := conn.SetDeadline(time.Time{}); err == nil && reset != nil {
-		return fmt.Errorf("clear the deadline: %w", reset)
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
-	}
-	return nil
 }
 
 // Conn is a connection whose other end has said who it is.

@@ -15,16 +15,15 @@ import (
 	"context"
 	ctls "crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
+	"github.com/xnode-p2p/xnode/modules/security/internal/deadline"
 )
 
 func init() { core.Register(new(TLS)) }
@@ -68,7 +67,7 @@ func (t *TLS) Secure(ctx context.Context, conn net.Conn, h core.Handshake) (core
 		return err
 	})
 	c := newConn(conn, config, h.Initiator, &t.buffers)
-	if err := within(ctx, conn, c.handshake); err != nil {
+	if err := deadline.Within(ctx, conn, c.handshake); err != nil {
 		return nil, err
 	}
 	if who == nil {
@@ -100,31 +99,6 @@ func (s *identities) get(id core.Identity) (*Identity, error) {
 		s.owner, s.current = owner, made
 	}
 	return s.current, nil
-}
-
-// within runs f, whose reads and writes on conn fail once ctx is done. The
-// deadlines of conn are cleared if ctx ended, and else untouched.
-func within(ctx context.Context, conn net.Conn, f func() error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	cut := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(cut)
-		_ = conn.SetDeadline(time.Unix(1, 0)) // a conn without deadlines cannot be interrupted
-	})
-	err := f()
-	if stop() {
-		return err
-	}
-	<-cut
-	if reset := conn.SetDeadline(time.Time{}); err == nil && reset != nil {
-		return fmt.Errorf("clear the deadline: %w", reset)
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
-	}
-	return nil
 }
 
 var (
