@@ -50,7 +50,7 @@ func silent(c net.Conn) { io.Copy(io.Discard, c) }
 // refusing is a peer that speaks another security protocol: it answers every
 // proposal with "na".
 func refusing(c net.Conn) {
-	io.WriteString(c, "\x13/multistream/1.0.0\n\x03na\n")
+	io.WriteString(c, "\x13/multistream/1.0.0\n\x03na\n\x03na\n")
 	silent(c)
 }
 
@@ -92,12 +92,12 @@ func TestTraceDial(t *testing.T) {
 		"connected":    {p.addrs[0], "connected", []string{" OK    dial tcp ", "handshake /noise", " identify  agent xnode/"}, true},
 		"closed port":  {closed(t) + "/p2p/" + nobody, "refused", []string{"FAIL  connection refused", "nothing listens there", "hint      start the node there"}, false},
 		"wrong peer":   {base + "/p2p/" + nobody, "wrong_peer", []string{"another peer answers at " + base + ": " + p.id, "use " + p.addrs[0]}, false},
-		"TLS only":     {serve(t, refusing) + "/p2p/" + nobody, "no_security", []string{"none of this node's security protocols", "/noise", "such as tls"}, false},
+		"no security":  {serve(t, refusing) + "/p2p/" + nobody, "no_security", []string{"none of this node's security protocols", "/noise, /tls/1.0.0", "such as tls"}, false},
 		"unresolvable": {"/dns4/nosuch.invalid/tcp/4001/p2p/" + nobody, "", []string{" resolve  /dns4/nosuch.invalid/tcp/4001  → FAIL", "the name in /dns4/nosuch.invalid/tcp/4001"}, false},
 		"silent":       {serve(t, silent) + "/p2p/" + nobody, "silent", []string{"accepts connections, but whoever listens there does not answer"}, false},
 		"web server":   {serve(t, web) + "/p2p/" + nobody, "not_libp2p", []string{"does not speak libp2p", "HTTP/1.1 400"}, false},
 		"hangs up":     {serve(t, hangup) + "/p2p/" + nobody, "closed", []string{"closed the connection during the handshake"}, false},
-		"no transport": {"/ip4/127.0.0.1/udp/1/quic-v1/p2p/" + nobody, "no_transport", []string{" skip  /ip4/127.0.0.1/udp/1/quic-v1", "list-modules"}, false},
+		"no transport": {"/ip4/127.0.0.1/udp/1/quic/p2p/" + nobody, "no_transport", []string{" skip  /ip4/127.0.0.1/udp/1/quic", "list-modules"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -55,15 +55,19 @@ func sockets(t *testing.T, pid int) []string {
 	return list
 }
 
-// A node with the built-in configuration listens on one TCP port and on the
-// admin socket, which is for its user alone, and on nothing else.
+// A node with the built-in configuration listens on one TCP port, one UDP port
+// and on the admin socket, which is for its user alone, and on nothing else.
 func TestEvil_X9_DefaultSockets(t *testing.T) {
 	n := newNode(t)
 	p := n.run()
-	_, rest, _ := strings.Cut(p.addrs[0], "/tcp/")
-	port, _, _ := strings.Cut(rest, "/")
+	addrs := n.must("addrs", "listen")
+	port := func(protocol string) string {
+		_, rest, _ := strings.Cut(addrs, "/"+protocol+"/")
+		digits := strings.IndexFunc(rest+"/", func(r rune) bool { return r < '0' || r > '9' })
+		return protocol + " " + rest[:digits]
+	}
 	socket := filepath.Join(n.data(), "admin.sock")
-	want := []string{"tcp " + port, "unix " + socket}
+	want := []string{port("tcp"), port("udp"), "unix " + socket}
 	if got := sockets(t, p.cmd.Process.Pid); !slices.Equal(got, want) {
 		t.Errorf("listens on %q, want %q", got, want)
 	}

@@ -74,7 +74,7 @@ var brokenDocuments = map[string]broken{
 	"listen on a number":       {node: `"listen": [4001]`, wants: one(node+"/listen/0", 4, "write a string")},
 	"listen on no multiaddr":   {node: `"listen": ["0.0.0.0:4001"]`, wants: one(node+"/listen/0", 4, "an example is /ip4/0.0.0.0/tcp/4001")},
 	"listen twice":             {node: "\"listen\": [\"/ip4/127.0.0.1/tcp/1\",\n\"/ip4/127.0.0.1/tcp/1\"]", wants: one(node+"/listen/1", 5, "remove one")},
-	"listen without transport": {node: `"listen": ["/ip4/127.0.0.1/udp/1/quic-v1"]`, wants: one(node+"/listen/0", 4, "add one to transports")},
+	"listen without transport": {node: `"listen": ["/ip4/127.0.0.1/tcp/1/ws"]`, wants: one(node+"/listen/0", 4, "add one to transports")},
 	"listen on nothing":        {node: `"listen": ["{env.XNODE_TEST_UNSET}"]`, wants: one(node+"/listen/0", 4, "set the environment variable XNODE_TEST_UNSET")},
 	"unknown transport":        {node: `"transports": {"tpc": {}}`, wants: one(node+"/transports/tpc", 4, "tcp")},
 	"transports is a list":     {node: `"transports": ["tcp"]`, wants: one(node+"/transports", 4, "write an object of modules by name")},
@@ -91,7 +91,7 @@ var brokenDocuments = map[string]broken{
 	"security as a string":     {node: `"security": ["noise"]`, wants: one(node+"/security/0", 4, `{"module": "noise"}`)},
 	"security twice":           {node: `"security": [{"module": "noise"}, {"module": "noise"}]`, wants: one(node+"/security/1", 4, "remove one")},
 	"no security":              {node: `"security": []`, wants: one(node, 3, "add them")},
-	"unknown muxer":            {node: `"muxers": [{"module": "mplexx"}]`, wants: one(node+"/muxers/0", 4, "yamux")},
+	"unknown muxer":            {node: `"muxers": [{"module": "yamucks"}]`, wants: one(node+"/muxers/0", 4, "yamux")},
 	"unknown protocol":         {node: `"protocols": {"pingg": {}}`, wants: one(node+"/protocols/pingg", 4, `did you mean "ping"?`)},
 	"key of a protocol":        {node: `"protocols": {"ping": {"rate": 1}}`, wants: one(node+"/protocols/ping/rate", 4, "remove it")},
 	"unknown identity":         {node: `"identity": {"module": "flie"}`, wants: one(node+"/identity", 4, `did you mean "file"?`)},
@@ -109,8 +109,15 @@ var brokenDocuments = map[string]broken{
 	"gater key":                {node: `"gater": {"block": []}`, wants: one(node+"/gater/block", 4, "known keys: allow, deny")},
 	"agent":                    {node: `"agent": 5`, wants: one(node+"/agent", 4, "write a string")},
 	// Several at once, in the order of their lines.
-	"two wrong types": {node: "\"limits\": {\"memory\": 1},\n\"transports\": {\"quick\": {}}", wants: []want{
-		{node + "/limits/memory", 4, "256MiB"}, {node + "/transports/quick", 5, "tcp"}}},
+	"private network over QUIC": {node: `"security": [{"module": "pnet", "key_file": "{env.XNODE_TEST_SWARM_KEY}"}, {"module": "noise"}], "transports": {"tcp": {}, "quic": {}}`,
+		wants: one(node+"/transports/quic", 4, "let gater.allow name the peers instead")},
+	"two of one security": {node: `"security": [{"module": "noise"}, {"module": "noise"}]`, wants: one(node+"/security/1", 4, "remove one")},
+	"no such key":         {node: `"security": [{"module": "pnet", "key_file": "/nonexistent/swarm.key"}]`, wants: one(node+"/security/0/key_file", 4, "")},
+	"dial order":          {node: `"dial": {"policy": {"order": ["udp"]}}`, wants: one(node+"/dial/policy/order/0", 4, "there are quic, tcp")},
+	"announce":            {node: `"addresses": {"announce": ["1.2.3.4:4001"]}`, wants: one(node+"/addresses/announce/0", 4, "an example is /dns4/")},
+	"certificate":         {node: `"transports": {"websocket": {"certificate": {"module": "file"}}}, "listen": []`, wants: one(node+"/transports/websocket/certificate", 4, "")},
+	"two wrong types": {node: "\"limits\": {\"memory\": 1},\n\"transports\": {\"tpc\": {}}", wants: []want{
+		{node + "/limits/memory", 4, "256MiB"}, {node + "/transports/tpc", 5, "tcp"}}},
 	"two wrong values": {node: "\"listen\": [\"nope\"],\n\"gater\": {\"deny\": [\"x\"]}", wants: []want{
 		{node + "/listen/0", 4, "an example"}, {node + "/gater/deny/0", 5, "write a peer ID"}}},
 	"two limits": {node: "\"limits\": {\"handshakes\": -1,\n\"connect_burst\": -1}", wants: []want{
@@ -119,6 +126,11 @@ var brokenDocuments = map[string]broken{
 
 func TestValidate(t *testing.T) {
 	t.Setenv("XNODE_DATA", t.TempDir())
+	swarmKey := filepath.Join(t.TempDir(), "swarm.key")
+	if err := os.WriteFile(swarmKey, []byte("/key/swarm/psk/1.0.0/\n/base16/\n"+strings.Repeat("0123456789abcdef", 4)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("XNODE_TEST_SWARM_KEY", swarmKey)
 	if len(brokenDocuments) < 40 {
 		t.Fatalf("%d documents", len(brokenDocuments))
 	}

@@ -26,18 +26,21 @@ type Config struct {
 
 	// Listen are the multiaddrs to accept connections on. Placeholders are
 	// expanded. An empty list means: do not listen.
-	// Default: ["/ip4/0.0.0.0/tcp/0"], a free port on all interfaces.
+	// Default: ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"], free ports
+	// on all interfaces, as far as transports has tcp and quic.
 	Listen []string `json:"listen,omitempty"`
 
 	// Addresses says which addresses other peers are told.
 	Addresses AddrsConfig `json:"addresses,omitzero"`
 
 	// Transports carry connections.
-	// Default: {"tcp": {}}.
+	// Default: {"tcp": {}, "quic": {}}, as far as they are in the binary.
 	Transports core.Map[core.Transport] `json:"transports,omitempty"`
 
 	// Security are the secure channels, the preferred one first.
-	// Default: [{"module": "noise"}].
+	// A private network (pnet) stands here too.
+	// Default: [{"module": "noise"}, {"module": "tls"}], as far as they are in
+	// the binary.
 	Security core.List[core.Security] `json:"security,omitempty"`
 
 	// Muxers are the stream multiplexers, the preferred one first.
@@ -84,14 +87,14 @@ func (c *Config) setDefaults() {
 	if c.Identity == nil {
 		c.Identity = core.One[core.KeySource](`{"module":"file"}`)
 	}
-	if c.Listen == nil {
-		c.Listen = []string{"/ip4/0.0.0.0/tcp/0"}
-	}
 	if c.Transports == nil {
-		c.Transports = defaultMap[core.Transport]("tcp")
+		c.Transports = defaultMap[core.Transport]("tcp", "quic")
+	}
+	if c.Listen == nil {
+		c.Listen = c.defaultListen()
 	}
 	if c.Security == nil {
-		c.Security = defaultList[core.Security]("noise")
+		c.Security = defaultList[core.Security]("noise", "tls")
 	}
 	if c.Muxers == nil {
 		c.Muxers = defaultList[core.Muxer]("yamux")
@@ -99,6 +102,20 @@ func (c *Config) setDefaults() {
 	if c.Protocols == nil {
 		c.Protocols = defaultMap[core.Protocol]("ping")
 	}
+}
+
+// defaultListen is a free port of each transport that needs no settings.
+func (c *Config) defaultListen() []string {
+	list := []string{}
+	for _, d := range []struct{ transport, addr string }{
+		{"tcp", "/ip4/0.0.0.0/tcp/0"},
+		{"quic", "/ip4/0.0.0.0/udp/0/quic-v1"},
+	} {
+		if _, ok := c.Transports[d.transport]; ok {
+			list = append(list, d.addr)
+		}
+	}
+	return list
 }
 
 func defaultMap[T any](names ...string) core.Map[T] {

@@ -79,7 +79,7 @@ func TestPlan(t *testing.T) {
 		{`{"listen": ["/ip4/127.0.0.1/tcp/{env.XNODE_TEST_UNSET}"]}`, []string{"listen/0: "}},
 		{`{"listen": ["/ip4/127.0.0.1/tcp/{env.XNODE_TEST_TWICE}"]}`, []string{"listen/0: "}},
 		{`{"agent": "` + strings.Repeat("x", 257) + `"}`, []string{"agent: 257 bytes, of which peers would show 256 at most; shorten it"}},
-		{`{"transports": {}}`, []string{"listen/0: no configured transport listens on /ip4/0.0.0.0/tcp/0"}},
+		{`{"transports": {}, "listen": ["/ip4/0.0.0.0/tcp/0"]}`, []string{"listen/0: no configured transport listens on /ip4/0.0.0.0/tcp/0"}},
 		{`{"security": []}`, []string{"transports/tcp: its connections need at least one module in security and one in muxers"}},
 		{`{"muxers": []}`, []string{"transports/tcp: its connections need at least one module in security and one in muxers"}},
 		{

@@ -20,8 +20,9 @@ import (
 // in the binary; the others follow by name.
 var preferred = []string{"noise", "tls", "yamux"}
 
-// never are modules that protect nothing.
-var never = []string{"plaintext"}
+// never are modules that protect nothing, and those that keep out whoever is not
+// of the same private network.
+var never = []string{"plaintext", "pnet"}
 
 // maxAttempt bounds the attempt at one address.
 const maxAttempt = 15 * time.Second
