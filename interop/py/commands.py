@@ -113,7 +113,8 @@ def collected():
 
 
 def target(text):
-    """The address without its peer ID, and the peer ID. The library dials /wss but not /tls/ws, which is the same."""
+    """The address without its peer ID, and the peer ID. The library dials /wss with a peer ID behind it, but not
+    /tls/ws, which is the same."""
     try:
         info = info_from_p2p_addr(Multiaddr(text.replace("/tls/ws", "/wss")))
     except Exception as error:

@@ -25,7 +25,7 @@ type body func(context.Context, *invocation) error
 // commands returns every verb; a new one is a row here and a file of its own.
 func commands() []command {
 	return []command{
-		{"listen", "[--transport tcp] [--connect ADDR,…]", true, listenCommand},
+		{"listen", "[--transport tcp,ws,wss,quic,webtransport,webrtc-direct] [--connect ADDR,…]", true, listenCommand},
 		{"ping", "ADDR --count N", false, pingCommand},
 		{"identify", "ADDR", false, identifyCommand},
 		{"perf", "ADDR --upload B --download B", false, perfCommand},
@@ -48,7 +48,7 @@ func laterCommands() []string {
 // this build does not have. The returned function refuses those that were given.
 func defineLater(flags *flag.FlagSet) (refuse func() error) {
 	values := []string{
-		"pnet", "reserve", "autonat", "dht", "dht-prefix", "pubsub", "topic", "rendezvous", "bootstrap", "fetch",
+		"reserve", "autonat", "dht", "dht-prefix", "pubsub", "topic", "rendezvous", "bootstrap", "fetch",
 	}
 	switches := []string{"relay-service", "relay-limits", "hole-punch", "unsigned", "mdns"}
 	for _, name := range values {

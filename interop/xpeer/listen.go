@@ -35,7 +35,7 @@ type disconnected struct {
 
 func listenCommand(flags *flag.FlagSet) body {
 	ip := flags.String("ip", "127.0.0.1", "address to listen on")
-	port := flags.Int("port", 0, "port to listen on, 0 for any; a second transport on the same sort of socket takes the next one")
+	port := flags.Int("port", 0, "port to listen on, of TCP and of UDP; 0 for any")
 	quiet := flags.Bool("quiet", false, "no event lines, for benchmarks")
 	noIdentify := flags.Bool("no-identify", false, "neither ask nor answer identify, for benchmarks of the handshake alone")
 	var dials list

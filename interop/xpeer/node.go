@@ -24,6 +24,7 @@ type blueprint struct {
 	transports []transport
 	securities []string
 	muxers     []string
+	network    string // file with the key of a private network; empty for none
 	listen     []ma.Multiaddr
 	// protocols are the modules to serve, with their configurations.
 	protocols map[string]json.RawMessage
@@ -51,7 +52,7 @@ func (o *options) blueprint() (blueprint, error) {
 	if err != nil {
 		return blueprint{}, err
 	}
-	return blueprint{key: key, securities: securities, muxers: muxers}, nil
+	return blueprint{key: key, securities: securities, muxers: muxers, network: o.network}, nil
 }
 
 // start makes the node. It loads its modules from the registry, as a
@@ -84,15 +85,15 @@ func (n *node) Close() error {
 
 func (b blueprint) plan(l core.Loader) (*host.Plan, error) {
 	p := &host.Plan{Listen: b.listen, Agent: "xnode-interop"}
-	transports := core.Map[core.Transport]{}
-	for _, t := range b.transports {
-		transports[t.module] = json.RawMessage("{}")
-	}
 	var err error
-	if p.Transports, err = transports.Load(l); err != nil {
+	if p.Transports, err = core.Map[core.Transport](moduleConfigs(b.transports)).Load(l); err != nil {
 		return nil, fmt.Errorf("transports: %w", err)
 	}
-	if p.Securities, err = listOf[core.Security](b.securities).Load(l); err != nil {
+	securities := listOf[core.Security](b.securities)
+	if b.network != "" {
+		securities = append(securities, fmt.Appendf(nil, `{%q:"pnet","key_file":%q,"allow_readable":true}`, core.InlineKey, b.network))
+	}
+	if p.Securities, err = securities.Load(l); err != nil {
 		return nil, fmt.Errorf("security: %w", err)
 	}
 	if p.Muxers, err = listOf[core.Muxer](b.muxers).Load(l); err != nil {

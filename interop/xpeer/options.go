@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/xnode-p2p/xnode/core"
 )
 
 // options are the flags that every command takes.
@@ -19,6 +21,7 @@ type options struct {
 	seed       uint64
 	keyFile    string
 	keyType    string
+	network    string // file with the key of a private network
 	timeout    timeout
 	cpuProfile string
 	memProfile string
@@ -32,6 +35,7 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.Uint64Var(&o.seed, "seed", 0, "Ed25519 identity from this number, 0 for a random one")
 	flags.StringVar(&o.keyFile, "key", "", "file with the identity: libp2p's PrivateKey message, plain or in base64")
 	flags.StringVar(&o.keyType, "key-type", "ed25519", "type of a random identity: ed25519, rsa, secp256k1 or ecdsa")
+	flags.StringVar(&o.network, "pnet", "", "file with the key of a private network (swarm.key)")
 	flags.Var(&o.timeout, "timeout", "bound of the whole operation, as 30s or in seconds; 0 for none")
 	flags.StringVar(&o.cpuProfile, "cpuprofile", "", "file for a CPU profile")
 	flags.StringVar(&o.memProfile, "memprofile", "", "file for a profile of allocations")
@@ -49,6 +53,9 @@ func (o *options) check() error {
 		if _, err := transportNamed(name); err != nil {
 			return err
 		}
+	}
+	if o.network != "" && !inBuild[core.Security]("pnet") {
+		return absent("--pnet")
 	}
 	if o.seed != 0 && (o.keyFile != "" || o.keyType != "ed25519") {
 		return usagef("--seed makes an ed25519 identity: it goes with neither --key nor another --key-type")

@@ -3,10 +3,9 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
-	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	ma "github.com/multiformats/go-multiaddr"
@@ -19,19 +18,36 @@ import (
 type transport struct {
 	name   string
 	module string
-	socket string // tcp or udp: transports on one socket type take ports of their own
+	socket string // tcp or udp
 	suffix string // what follows the port in a listen address
+	// config is the module's. Where two transports are of one module, the
+	// later one's is good for both.
+	config string
 }
 
 func transports() []transport {
 	return []transport{
-		{"tcp", "tcp", "tcp", ""},
-		{"ws", "websocket", "tcp", "/ws"},
-		{"wss", "websocket", "tcp", "/tls/ws"},
-		{"quic", "quic", "udp", "/quic-v1"},
-		{"webtransport", "webtransport", "udp", "/quic-v1/webtransport"},
-		{"webrtc-direct", "webrtcdirect", "udp", "/webrtc-direct"},
+		{"tcp", "tcp", "tcp", "", "{}"},
+		{"ws", "websocket", "tcp", "/ws", "{}"},
+		{"wss", "websocket", "tcp", "/tls/ws", wssConfig},
+		{"quic", "quic", "udp", "/quic-v1", "{}"},
+		{"webtransport", "webtransport", "udp", "/quic-v1/webtransport", "{}"},
+		{"webrtc-direct", "webrtcdirect", "udp", "/webrtc-direct", "{}"},
 	}
+}
+
+// wssConfig makes a certificate that nobody trusts, and trusts those of others.
+const wssConfig = `{"certificate": {"module": "selfsigned"}, "insecure_skip_tls_verify": true}`
+
+// moduleConfigs returns the configurations of the modules that transports need.
+func moduleConfigs(named []transport) map[string]json.RawMessage {
+	configs := map[string]json.RawMessage{}
+	for _, t := range transports() {
+		if slices.ContainsFunc(named, func(n transport) bool { return n.name == t.name }) {
+			configs[t.module] = json.RawMessage(t.config)
+		}
+	}
+	return configs
 }
 
 // transportNamed returns the transport of a word, if its module is in this build.
@@ -138,65 +154,4 @@ func present[T any](flag string, names ...string) ([]string, error) {
 func inBuild[T any](module string) bool {
 	_, err := caddy.GetModule(core.Namespace[T]() + "." + module)
 	return err == nil
-}
-
-// listenAddrs returns one address a transport. A fixed port goes to the first
-// transport on TCP and the first on UDP; each further one on the same sort of
-// socket takes the next port.
-func listenAddrs(ts []transport, ip string, port int) ([]ma.Multiaddr, error) {
-	at, err := netip.ParseAddr(ip)
-	if err != nil {
-		return nil, usagef("--ip %q: not an IP address", ip)
-	}
-	family := "ip6"
-	if at.Is4() {
-		family = "ip4"
-	}
-	taken := map[string]int{}
-	var addrs []ma.Multiaddr
-	for _, t := range ts {
-		own := 0
-		if port != 0 {
-			own = port + taken[t.socket]
-			taken[t.socket]++
-		}
-		a, err := ma.NewMultiaddr(fmt.Sprintf("/%s/%s/%s/%d%s", family, at, t.socket, own, t.suffix))
-		if err != nil {
-			return nil, usagef("--ip %s --port %d: %w", ip, port, err)
-		}
-		addrs = append(addrs, a)
-	}
-	return addrs, nil
-}
-
-// layers names what a connection is made of, in the words of the command line.
-// A transport that secures and multiplexes itself is its own muxer.
-type layers struct {
-	Transport string `json:"transport"`
-	Security  string `json:"security"`
-	Muxer     string `json:"muxer"`
-}
-
-func layersOf(c core.Conn) layers {
-	stat := c.Stat()
-	l := layers{Transport: stat.Transport, Security: word(stat.Security), Muxer: word(stat.Muxer)}
-	if t, err := transportOf(c.RemoteMultiaddr()); err == nil {
-		l.Transport = t.name
-	}
-	if l.Muxer == "" {
-		l.Muxer = l.Transport
-	}
-	if l.Security == "" {
-		l.Security = "tls"
-		if l.Transport == "webrtc-direct" || l.Transport == "webtransport" {
-			l.Security = "noise"
-		}
-	}
-	return l
-}
-
-// word is the first part of a protocol ID: noise of /noise, yamux of /yamux/1.0.0.
-func word(protocol string) string {
-	name, _, _ := strings.Cut(strings.TrimPrefix(protocol, "/"), "/")
-	return name
 }
