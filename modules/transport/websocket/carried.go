@@ -21,7 +21,7 @@ import (
 // carry makes a listener without a port, for connections that an HTTP server
 // brings.
 func (t *Transport) carry(a ma.Multiaddr, address address) *listener {
-	l := &listener{transport: t, address: address, addr: a, entrance: new(entrance)}
+	l := &listener{transport: t, address: address, addr: a, entrance: newEntrance()}
 	l.place = l.entrance.line.Join()
 	l.close = sync.OnceValue(func() error {
 		t.mu.Lock()
@@ -109,11 +109,14 @@ func (l *listener) take(socket net.Conn, read interface {
 }, r *http.Request, from netip.AddrPort) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), handshakeTimeout)
 	defer cancel()
-	g := &guest{conn: socket, source: source(from.Addr().Unmap()), cancel: cancel}
-	if !l.entrance.crowd.enter(g) {
+	g, _ := l.entrance.crowd.Enter(from.Addr(), func() {
+		cancel()
+		socket.Close()
+	})
+	if g == nil {
 		return net.ErrClosed
 	}
-	defer l.entrance.crowd.leave(g)
+	defer g.Leave()
 	deadline, _ := ctx.Deadline()
 	if err := socket.SetDeadline(deadline); err != nil {
 		return err

@@ -6,10 +6,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -94,51 +92,12 @@ func TestEvil_A9_half_open(t *testing.T) {
 			if _, err := first.Read(make([]byte, 1)); err == nil {
 				t.Error("the oldest silent one got an answer")
 			}
-			crowd := &l.(*listener).entrance.crowd
-			crowd.mu.Lock()
-			defer crowd.mu.Unlock()
-			if n := len(crowd.guests); n > maxShaking {
+			if n := l.(*listener).entrance.crowd.Len(); n > maxShaking {
 				t.Errorf("%d handshakes are under way", n)
 			}
 		})
 	}
 }
-
-func TestCrowdGivesUpTheHeaviestSource(t *testing.T) {
-	var c crowd
-	closed := map[string]bool{}
-	enter := func(name, ip string) *guest {
-		g := &guest{conn: &closeNoter{note: func() { closed[name] = true }}, source: source(netip.MustParseAddr(ip)), cancel: func() {}}
-		if !c.enter(g) {
-			t.Fatal("the crowd is closed")
-		}
-		return g
-	}
-	enter("honest", "192.0.2.1")
-	for i := range maxShaking - 1 {
-		enter(fmt.Sprint("v6 ", i), fmt.Sprintf("2001:db8::%x", i+1)) // one network
-	}
-	late := enter("late", "192.0.2.2")
-	if len(closed) != 1 || !closed["v6 0"] {
-		t.Errorf("closed %v, want the oldest of the network with the most", closed)
-	}
-	c.leave(late)
-	c.leave(late)
-	if len(c.guests) != maxShaking-1 || len(c.counts) != 2 {
-		t.Errorf("%d guests from %d sources", len(c.guests), len(c.counts))
-	}
-	c.close()
-	if len(closed) != maxShaking || !closed["honest"] || c.enter(&guest{}) {
-		t.Errorf("%d closed", len(closed))
-	}
-}
-
-type closeNoter struct {
-	net.Conn
-	note func()
-}
-
-func (c *closeNoter) Close() error { c.note(); return nil }
 
 // TestEvil_A9_slow_request goes on for ever, so that its time is over before its
 // end comes.

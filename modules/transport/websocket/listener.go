@@ -17,11 +17,14 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/modules/transport/internal/crowd"
 	"github.com/xnode-p2p/xnode/modules/transport/internal/handover"
 	"github.com/xnode-p2p/xnode/modules/transport/internal/tcpport"
 )
 
 const (
+	// maxShaking bounds the connections of a port whose handshake is not over.
+	maxShaking = 256
 	// handshakeTimeout bounds the handshake of an inbound connection, from its
 	// first byte to the end of the request, and then again the time until it is
 	// accepted.
@@ -36,8 +39,8 @@ const (
 // a reload loses none of them.
 type entrance struct {
 	line    handover.Line[manet.Conn]
-	crowd   crowd
-	running sync.WaitGroup // handshakes
+	crowd   *crowd.Crowd   // handshakes under way
+	running sync.WaitGroup // the same
 	waiting atomic.Int32   // connections in line
 }
 
@@ -47,10 +50,12 @@ type entranceKey struct {
 	secure bool
 }
 
+func newEntrance() *entrance { return &entrance{crowd: crowd.New(maxShaking)} }
+
 // Close implements [io.Closer].
 func (e *entrance) Close() error {
 	e.line.End(net.ErrClosed)
-	e.crowd.close()
+	e.crowd.Close()
 	e.running.Wait()
 	return nil
 }
@@ -106,7 +111,7 @@ func (l *listener) open() (err error) {
 		return err
 	}
 	key := entranceKey{l.port.Addr(), l.address.secure}
-	l.entrance, l.release, err = core.Share(l.transport.ports(), key, func() (*entrance, error) { return new(entrance), nil })
+	l.entrance, l.release, err = core.Share(l.transport.ports(), key, func() (*entrance, error) { return newEntrance(), nil })
 	if err != nil {
 		return err
 	}
@@ -132,14 +137,17 @@ func (l *listener) accept() {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
-		g := &guest{conn: tcp, source: source(tcpport.AddrPort(tcp.RemoteAddr()).Addr()), cancel: cancel}
-		if !l.entrance.crowd.enter(g) {
+		g, _ := l.entrance.crowd.Enter(tcpport.AddrPort(tcp.RemoteAddr()).Addr(), func() {
+			cancel()
+			tcp.Close()
+		})
+		if g == nil {
 			cancel()
 			tcp.Close()
 			continue
 		}
 		l.entrance.running.Go(func() {
-			defer l.entrance.crowd.leave(g)
+			defer g.Leave()
 			defer cancel()
 			l.receive(ctx, g, tcp)
 		})
@@ -147,7 +155,7 @@ func (l *listener) accept() {
 }
 
 // receive makes the handshake with a connection and has it accepted.
-func (l *listener) receive(ctx context.Context, g *guest, tcp tcpport.Conn) {
+func (l *listener) receive(ctx context.Context, g *crowd.Guest, tcp tcpport.Conn) {
 	c, err := l.shake(ctx, tcp)
 	if err == nil {
 		err = l.entrance.give(ctx, g, c)
@@ -161,8 +169,8 @@ func (l *listener) receive(ctx context.Context, g *guest, tcp tcpport.Conn) {
 var errFull = errors.New("too many connections wait to be accepted")
 
 // give waits until a connection is accepted, whose handshake is over.
-func (e *entrance) give(ctx context.Context, g *guest, c manet.Conn) error {
-	e.crowd.leave(g)
+func (e *entrance) give(ctx context.Context, g *crowd.Guest, c manet.Conn) error {
+	g.Leave()
 	defer e.waiting.Add(-1)
 	if e.waiting.Add(1) > maxWaiting {
 		return errFull

@@ -110,7 +110,7 @@ func (p *ports) listen(at netip.AddrPort, o Options) (*Listener, error) {
 		if err != nil {
 			return nil, Cause(err)
 		}
-		s = &socket{ports: p, tcp: tcp, at: AddrPort(tcp.Addr()), closed: make(chan struct{})}
+		s = newSocket(p, tcp, AddrPort(tcp.Addr()))
 		p.sockets = append(p.sockets, s)
 	}
 	if o.Owner != nil && slices.ContainsFunc(s.listeners, func(l *Listener) bool { return l.kind == o.Kind && l.owner == o.Owner }) {
@@ -183,7 +183,7 @@ func (s *socket) remove(l *Listener) (err error) {
 	l.place.Leave()
 	p.mu.Unlock()
 	if last {
-		s.sampler.close()
+		s.silent.Close()
 		s.running.Wait()
 	}
 	return err

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/xnode-p2p/xnode/modules/transport/internal/crowd"
 	"github.com/xnode-p2p/xnode/modules/transport/internal/handover"
 )
 
@@ -43,7 +44,7 @@ type socket struct {
 	at    netip.AddrPort
 	lines [kinds]handover.Line[Conn]
 
-	sampler sampler
+	silent  *crowd.Crowd // whose first bytes are waited for
 	serve   sync.Once
 	running sync.WaitGroup // the accept loop and the samplings
 	closed  chan struct{}
@@ -53,6 +54,10 @@ type socket struct {
 	listeners []*Listener // in the order of their opening; a socket without any is closed
 	waiting   [kinds]int  // sampled connections in the lines
 	warned    map[string]time.Time
+}
+
+func newSocket(p *ports, tcp tcpListener, at netip.AddrPort) *socket {
+	return &socket{ports: p, tcp: tcp, at: at, silent: crowd.New(maxSamples), closed: make(chan struct{})}
 }
 
 // start begins to accept, unless that has been done already.
@@ -148,8 +153,8 @@ func (s *socket) sort(c *net.TCPConn) {
 		}
 		return
 	}
-	w, crowded := s.sampler.begin(c, AddrPort(c.RemoteAddr()).Addr())
-	if w == nil {
+	g, crowded := s.silent.Enter(AddrPort(c.RemoteAddr()).Addr(), func() { c.Close() })
+	if g == nil {
 		c.Close()
 		return
 	}
@@ -157,7 +162,12 @@ func (s *socket) sort(c *net.TCPConn) {
 		s.warn("too many connections say nothing", errCrowded)
 	}
 	s.running.Go(func() {
-		if s.sample(w, c) != nil {
+		kind, head, err := sample(c)
+		g.Leave()
+		if err == nil {
+			err = s.give(kind, Conn{c, head})
+		}
+		if err != nil {
 			c.Close()
 		}
 	})
@@ -168,18 +178,14 @@ var (
 	errUnwanted = errors.New("nobody accepts connections of its kind")
 )
 
-// sample gives a connection to those who want its kind.
-func (s *socket) sample(w *sample, c *net.TCPConn) error {
-	kind, head, err := s.sampler.read(w)
-	if err != nil {
-		return err
-	}
+// give gives a sampled connection to those who want its kind.
+func (s *socket) give(kind Kind, c Conn) error {
 	kind, ok := s.enter(kind)
 	if !ok {
 		return errUnwanted
 	}
 	defer s.leave(kind)
-	return s.lines[kind].Give(context.Background(), Conn{c, head})
+	return s.lines[kind].Give(context.Background(), c)
 }
 
 // enter finds the line for a kind and a place in it.

@@ -35,7 +35,7 @@ func (s *scarceSocket) Close() error { return nil }
 // scarce returns a listener on such a socket.
 func scarce(log *slog.Logger, errs ...error) *Listener {
 	p := new(ports)
-	s := &socket{ports: p, tcp: &scarceSocket{errs: errs}, closed: make(chan struct{})}
+	s := newSocket(p, &scarceSocket{errs: errs}, loopback)
 	p.sockets = append(p.sockets, s)
 	l := s.joinLocked(Options{Log: log})
 	l.release = func() error { return nil }

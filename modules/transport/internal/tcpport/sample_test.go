@@ -5,6 +5,7 @@ package tcpport
 import (
 	"errors"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"sync"
@@ -13,12 +14,13 @@ import (
 	"time"
 
 	"github.com/xnode-p2p/xnode/core/memnet"
+	"github.com/xnode-p2p/xnode/modules/transport/internal/crowd"
 )
 
-// sampling is one connection to a sampler.
+// sampling is one connection that is sampled.
 type sampling struct {
 	remote *memnet.Conn
-	w      *sample
+	local  net.Conn
 	kind   Kind
 	head   *head
 	err    error
@@ -27,17 +29,18 @@ type sampling struct {
 }
 
 // newSampling begins to sample a connection from an address.
-func newSampling(t *testing.T, s *sampler, from string) *sampling {
+func newSampling(t *testing.T, s *crowd.Crowd, from string) *sampling {
 	t.Helper()
 	local, remote := memnet.Pipe()
-	r := &sampling{remote: remote}
-	r.w, _ = s.begin(local, netip.MustParseAddr(from))
-	if r.w == nil {
-		t.Fatal("the sampler is closed")
+	r := &sampling{remote: remote, local: local}
+	g, _ := s.Enter(netip.MustParseAddr(from), func() { local.Close() })
+	if g == nil {
+		t.Fatal("the crowd is closed")
 	}
 	begin := time.Now()
 	r.done.Go(func() {
-		r.kind, r.head, r.err = s.read(r.w)
+		r.kind, r.head, r.err = sample(local)
+		g.Leave()
 		r.took = time.Since(begin)
 		if r.err != nil {
 			local.Close()
@@ -47,15 +50,9 @@ func newSampling(t *testing.T, s *sampler, from string) *sampling {
 	return r
 }
 
-func (s *sampler) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.samples)
-}
-
 func TestSample(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var s sampler
+		s := crowd.New(maxSamples)
 		for _, tc := range []struct {
 			says []string
 			want Kind
@@ -68,7 +65,7 @@ func TestSample(t *testing.T) {
 			{[]string{"\x16", "\x03", "\x01"}, TLS, "\x16\x03\x01"},
 			{[]string{"\x16", "\x07"}, Multistream, "\x16\x07"},
 		} {
-			r := newSampling(t, &s, "192.0.2.1")
+			r := newSampling(t, s, "192.0.2.1")
 			for _, part := range tc.says {
 				time.Sleep(time.Second)
 				io.WriteString(r.remote, part)
@@ -82,12 +79,12 @@ func TestSample(t *testing.T) {
 			// The deadline is over with the sampling.
 			time.Sleep(time.Minute)
 			io.WriteString(r.remote, "!")
-			if n, err := r.w.conn.Read(make([]byte, 64)); n == 0 || err != nil {
+			if n, err := r.local.Read(make([]byte, 64)); n == 0 || err != nil {
 				t.Errorf("%q: then read %d bytes, %v", tc.says, n, err)
 			}
 		}
-		if s.count() != 0 || len(s.counts) != 0 {
-			t.Errorf("%d samples and %d sources are left", s.count(), len(s.counts))
+		if s.Len() != 0 {
+			t.Errorf("%d samples are left", s.Len())
 		}
 	})
 }
@@ -95,9 +92,9 @@ func TestSample(t *testing.T) {
 // Connections that say too little, or say it too slowly, end at the deadline.
 func TestEvil_Q12_BytesThenSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var s sampler
+		s := crowd.New(maxSamples)
 		for _, says := range []string{"", "G", "GE", "\x16", "\x16\x03", "CONNECT"} {
-			r := newSampling(t, &s, "192.0.2.1")
+			r := newSampling(t, s, "192.0.2.1")
 			for _, b := range says {
 				time.Sleep(sampleTimeout / 10)
 				r.remote.Write([]byte{byte(b)})
@@ -111,7 +108,7 @@ func TestEvil_Q12_BytesThenSilence(t *testing.T) {
 			}
 		}
 		for _, says := range []string{"", "GE"} {
-			r := newSampling(t, &s, "192.0.2.1")
+			r := newSampling(t, s, "192.0.2.1")
 			io.WriteString(r.remote, says)
 			r.remote.Close()
 			r.done.Wait()
@@ -119,8 +116,8 @@ func TestEvil_Q12_BytesThenSilence(t *testing.T) {
 				t.Errorf("%q and closed: %v after %v", says, r.err, r.took)
 			}
 		}
-		if s.count() != 0 {
-			t.Errorf("%d samples are left", s.count())
+		if s.Len() != 0 {
+			t.Errorf("%d samples are left", s.Len())
 		}
 	})
 }
@@ -129,23 +126,23 @@ func TestEvil_Q12_BytesThenSilence(t *testing.T) {
 // nothing on them, loses its own; others need not hurry.
 func TestEvil_D4_SilentFloodFromOneAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var s sampler
+		s := crowd.New(maxSamples)
 		var honest []*sampling
 		for _, from := range []string{"198.51.100.1", "198.51.100.2", "2001:db8::1"} {
-			honest = append(honest, newSampling(t, &s, from))
+			honest = append(honest, newSampling(t, s, from))
 		}
 		var flood []*sampling
 		for range 3 * maxSamples {
-			flood = append(flood, newSampling(t, &s, "192.0.2.1"))
+			flood = append(flood, newSampling(t, s, "192.0.2.1"))
 		}
 		// The hosts of one IPv6 network count as one.
 		for i := range 2 * maxSamples {
 			at := netip.MustParseAddr("2001:db8:0:100::").As16()
 			at[14], at[15] = byte(i>>8), byte(i)
-			flood = append(flood, newSampling(t, &s, netip.AddrFrom16(at).String()))
+			flood = append(flood, newSampling(t, s, netip.AddrFrom16(at).String()))
 		}
-		if s.count() != maxSamples {
-			t.Errorf("%d samples, want %d", s.count(), maxSamples)
+		if s.Len() != maxSamples {
+			t.Errorf("%d samples, want %d", s.Len(), maxSamples)
 		}
 		time.Sleep(sampleTimeout / 2)
 		for _, r := range honest {
@@ -161,8 +158,8 @@ func TestEvil_D4_SilentFloodFromOneAddress(t *testing.T) {
 				t.Error("a silent connection was let in")
 			}
 		}
-		if s.count() != 0 || len(s.counts) != 0 {
-			t.Errorf("%d samples and %d sources are left", s.count(), len(s.counts))
+		if s.Len() != 0 {
+			t.Errorf("%d samples are left", s.Len())
 		}
 	})
 }
@@ -170,10 +167,10 @@ func TestEvil_D4_SilentFloodFromOneAddress(t *testing.T) {
 // When every address has one, the one that has been silent for longest goes.
 func TestEvil_A9_SilentFloodFromManyAddresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var s sampler
+		s := crowd.New(maxSamples)
 		var all []*sampling
 		for i := range maxSamples + 1 {
-			all = append(all, newSampling(t, &s, netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}).String()))
+			all = append(all, newSampling(t, s, netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}).String()))
 		}
 		synctest.Wait()
 		all[0].done.Wait()
@@ -189,17 +186,14 @@ func TestEvil_A9_SilentFloodFromManyAddresses(t *testing.T) {
 	})
 }
 
-func TestSamplerCloses(t *testing.T) {
+func TestClosingEndsSampling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var s sampler
-		r := newSampling(t, &s, "192.0.2.1")
+		s := crowd.New(maxSamples)
+		r := newSampling(t, s, "192.0.2.1")
 		synctest.Wait()
-		s.close()
+		s.Close()
 		if r.done.Wait(); r.err == nil || r.took != 0 {
 			t.Errorf("%v after %v", r.err, r.took)
-		}
-		if w, _ := s.begin(r.w.conn, netip.MustParseAddr("192.0.2.1")); w != nil {
-			t.Error("begins after close")
 		}
 	})
 }
