@@ -20,7 +20,7 @@ const maxConns = 64
 
 // listen serves exchanges until stdin closes.
 func listen(s settings, stdin io.Reader, stdout io.Writer) error {
-	l, err := net.Listen("tcp", net.JoinHostPort(s.ip, fmt.Sprint(s.port)))
+	l, err := s.mode.listen(net.JoinHostPort(s.ip, fmt.Sprint(s.port)))
 	if err != nil {
 		return err
 	}
@@ -32,12 +32,12 @@ func listen(s settings, stdin io.Reader, stdout io.Writer) error {
 	})
 	defer wg.Wait()
 	defer context.AfterFunc(ctx, func() { l.Close() })()
-	emit(stdout, map[string]any{"mode": s.mode, "addrs": []string{formatAddr(l.Addr())}})
+	emit(stdout, map[string]any{"mode": s.modeName, "addrs": []string{formatAddr(l.Addr())}})
 
 	slots := make(chan struct{}, maxConns)
 	for {
 		slots <- struct{}{}
-		conn, err := l.Accept()
+		conn, err := l.accept()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return nil
@@ -48,20 +48,16 @@ func listen(s settings, stdin io.Reader, stdout io.Writer) error {
 			defer func() { <-slots }()
 			defer conn.Close()
 			defer context.AfterFunc(ctx, func() { conn.Close() })()
-			_ = serve(s, conn.(*net.TCPConn)) // the client sees what went wrong
+			_ = serve(ctx, s, conn) // the client sees what went wrong
 		})
 	}
 }
 
 // serve answers one exchange: it reads the size of the answer, drains the upload and sends the answer.
-func serve(s settings, tcp *net.TCPConn) error {
-	var conn duplex = tcp
-	if s.mode == "aead" {
-		sealed, err := sealServer(tcp)
-		if err != nil {
-			return err
-		}
-		conn = sealed
+func serve(ctx context.Context, s settings, from arrival) error {
+	conn, err := from.open(ctx)
+	if err != nil {
+		return err
 	}
 	var head [8]byte
 	if _, err := io.ReadFull(conn, head[:]); err != nil {
@@ -88,22 +84,17 @@ type result struct {
 
 // perf runs one exchange and prints its figures.
 func perf(s settings, addr netip.AddrPort, stdout io.Writer) error {
-	tcp, err := net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(addr))
+	ctx := context.Background()
+	if s.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.timeout)
+		defer cancel()
+	}
+	closer, conn, err := s.mode.dial(ctx, addr.String())
 	if err != nil {
 		return err
 	}
-	defer tcp.Close()
-	if s.timeout > 0 {
-		if err := tcp.SetDeadline(time.Now().Add(s.timeout)); err != nil {
-			return err
-		}
-	}
-	var conn duplex = tcp
-	if s.mode == "aead" {
-		if conn, err = sealClient(tcp); err != nil {
-			return err
-		}
-	}
+	defer closer.Close()
 	r, err := exchange(conn, s)
 	if err != nil {
 		return fmt.Errorf("perf: %w", err)

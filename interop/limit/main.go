@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
 // Command limit measures what the machine allows: the exchange of /perf/1.0.0 (size of the answer,
-// upload, end, answer) over plain TCP, and over TCP with ChaCha20-Poly1305 records of the size that
-// Noise has, with nothing else in between. It is the yardstick of the benchmarks, not a protocol:
-// its keys travel in the clear.
+// upload, end, answer) with nothing else in between. Its modes are plain TCP (tcp), TCP with
+// ChaCha20-Poly1305 records of the size that Noise has (aead), TLS 1.3 over TCP as crypto/tls has it
+// (tls), and a stream of quic-go (quic). It is the yardstick of the benchmarks, not a protocol: the
+// keys of aead travel in the clear, and nobody is authenticated.
 //
-//	limit listen [--mode tcp|aead] [--ip A] [--port N] [--block B]
-//	limit perf ADDR [--mode tcp|aead] [--upload B] [--download B] [--block B] [--timeout D]
+//	limit listen [--mode M] [--ip A] [--port N] [--block B]
+//	limit perf ADDR [--mode M] [--upload B] [--download B] [--block B] [--timeout D]
 //
 // Every line on stdout is one JSON object; listen prints its address, then serves until stdin
 // closes; perf prints what the perf command of the interop peers prints. Exit status 0 when it was
@@ -31,7 +32,8 @@ import (
 
 // settings are the flags; both commands take all of them.
 type settings struct {
-	mode             string
+	modeName         string
+	mode             mode // of that name
 	ip               string
 	port             uint
 	upload, download uint64
@@ -42,7 +44,7 @@ type settings struct {
 
 var (
 	errUsage = errors.New("usage: limit listen|perf ADDR [flags]")
-	errMode  = errors.New("want tcp or aead")
+	errMode  = errors.New("want tcp, aead, tls or quic")
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -74,7 +76,7 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	case args[0] == "listen" && len(rest) == 0:
 		work = func() error { return listen(s, stdin, stdout) }
 	case args[0] == "perf" && len(rest) == 1:
-		addr, err := parseAddr(rest[0])
+		addr, err := parseAddr(rest[0], s.mode.socket)
 		if err != nil {
 			return fmt.Errorf("%w: %w", errUsage, err)
 		}
@@ -89,7 +91,7 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 func (s *settings) parse(args []string, stderr io.Writer) (rest []string, err error) {
 	flags := flag.NewFlagSet("limit", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&s.mode, "mode", "tcp", "tcp or aead")
+	flags.StringVar(&s.modeName, "mode", "tcp", "tcp, aead, tls or quic")
 	flags.StringVar(&s.ip, "ip", "127.0.0.1", "address to listen on")
 	flags.UintVar(&s.port, "port", 0, "port to listen on, 0 for any")
 	flags.Uint64Var(&s.upload, "upload", 0, "bytes to send")
@@ -102,31 +104,33 @@ func (s *settings) parse(args []string, stderr io.Writer) (rest []string, err er
 		rest = append(rest, flags.Arg(0))
 		args = flags.Args()[1:]
 	}
+	var known bool
+	s.mode, known = modes()[s.modeName]
 	switch {
 	case err != nil:
 		return nil, err
-	case s.mode != "tcp" && s.mode != "aead":
-		return nil, fmt.Errorf("--mode %q: %w", s.mode, errMode)
+	case !known:
+		return nil, fmt.Errorf("--mode %q: %w", s.modeName, errMode)
 	case s.block < 1:
 		return nil, fmt.Errorf("--block %d: want 1 or more", s.block)
 	}
 	return rest, nil
 }
 
-// formatAddr and parseAddr write and read /ip4/A/tcp/N and /ip6/A/tcp/N.
+// formatAddr and parseAddr write and read /ip4/A/tcp/N, and the same with ip6 and with udp.
 func formatAddr(a net.Addr) string {
-	at := a.(*net.TCPAddr).AddrPort()
+	at := netip.MustParseAddrPort(a.String())
 	family := "ip6"
 	if at.Addr().Unmap().Is4() {
 		family = "ip4"
 	}
-	return fmt.Sprintf("/%s/%s/tcp/%d", family, at.Addr().Unmap(), at.Port())
+	return fmt.Sprintf("/%s/%s/%s/%d", family, at.Addr().Unmap(), a.Network(), at.Port())
 }
 
-func parseAddr(s string) (netip.AddrPort, error) {
+func parseAddr(s, socket string) (netip.AddrPort, error) {
 	parts := strings.Split(s, "/")
-	if len(parts) != 5 || parts[0] != "" || parts[3] != "tcp" || (parts[1] != "ip4" && parts[1] != "ip6") {
-		return netip.AddrPort{}, fmt.Errorf("address %q: want /ip4/A/tcp/N or /ip6/A/tcp/N", s)
+	if len(parts) != 5 || parts[0] != "" || parts[3] != socket || (parts[1] != "ip4" && parts[1] != "ip6") {
+		return netip.AddrPort{}, fmt.Errorf("address %q: want /ip4/A/%s/N or /ip6/A/%[2]s/N", s, socket)
 	}
 	ip, err := netip.ParseAddr(parts[2])
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-func TestExchangeInBothModes(t *testing.T) {
-	for _, mode := range []string{"tcp", "aead"} {
+func TestExchangeInEveryMode(t *testing.T) {
+	for mode := range modes() {
 		t.Run(mode, func(t *testing.T) {
 			stdin, closeStdin := io.Pipe()
 			fromStdout, stdout := io.Pipe()
@@ -59,8 +59,12 @@ func TestExitStatusOfWhatCannotBeDone(t *testing.T) {
 		{"perf 127.0.0.1:1", 2},
 		{"perf /ip6/127.0.0.1/tcp/1", 2},
 		{"perf /ip4/127.0.0.1/tcp/65536", 2},
+		{"perf /ip4/127.0.0.1/udp/1", 2},
+		{"perf --mode quic /ip4/127.0.0.1/tcp/1", 2},
 		{"listen extra", 2},
 		{"perf /ip4/127.0.0.1/tcp/1", 1},
+		{"perf --mode tls /ip4/127.0.0.1/tcp/1", 1},
+		{"perf --mode quic --timeout 10ms /ip4/127.0.0.1/udp/1", 1},
 	} {
 		var out bytes.Buffer
 		status := run(strings.Fields(c.args), strings.NewReader(""), &out, io.Discard)

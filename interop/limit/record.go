@@ -29,12 +29,6 @@ var (
 	errNonces      = errors.New("no nonces left")
 )
 
-// duplex is a connection whose write half can be closed alone.
-type duplex interface {
-	io.ReadWriter
-	CloseWrite() error
-}
-
 // sealedConn carries records of a two-byte length and a ChaCha20-Poly1305 ciphertext. One goroutine
 // may read while another writes.
 type sealedConn struct {

@@ -4,7 +4,7 @@
 // against every other peer, either side serving, over every stack that both
 // speak, and every operation.
 //
-//	go run ./interop/run [--peers go,js,py] [--timeout 60s] [--parallel 2] [--json]
+//	go run ./interop/run [--peers go,js,py] [--only transport=quic,server=xnode] [--timeout 30s] [--parallel 2] [--json]
 //
 // Peers that are missing are set up first. The exit status is 1 if a cell
 // failed that was not known to, or did not fail although it was (known.go).
@@ -13,6 +13,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -28,15 +29,17 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	names := flag.String("peers", "go,js,py", "peers to pair with, comma separated")
-	timeout := flag.Duration("timeout", time.Minute, "bound of one cell")
+	timeout := flag.Duration("timeout", 30*time.Second, "bound of one cell")
 	parallel := flag.Int("parallel", 2, "rows at a time")
+	var only filter
+	flag.Var(&only, "only", "rows to run, as transport=ws,transport=quic,client=go; keys are "+strings.Join(filterKeys(), ", "))
 	asJSON := flag.Bool("json", false, "print the matrix as JSON")
 	flag.Parse()
 	if flag.NArg() > 0 || *parallel < 1 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	m := matrix{timeout: *timeout, parallel: *parallel, log: os.Stderr}
+	m := matrix{only: only, timeout: *timeout, parallel: *parallel, log: os.Stderr}
 	failed, err := m.main(ctx, strings.Split(*names, ","), *asJSON, os.Stdout)
 	stop()
 	if err != nil {
@@ -62,9 +65,16 @@ func (m *matrix) main(ctx context.Context, names []string, asJSON bool, out io.W
 			return false, err
 		}
 	}
-	rows := plan(chosen)
+	rows := m.only.choose(plan(chosen))
+	if len(rows) == 0 {
+		return false, fmt.Errorf("--only %s: no row is left", m.only)
+	}
+	var forget func() error
+	if m.networkKey, forget, err = makeNetworkKey(); err != nil {
+		return false, err
+	}
 	m.run(ctx, rows)
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(ctx.Err(), forget()); err != nil {
 		return false, err
 	}
 	if asJSON {

@@ -66,9 +66,14 @@ func plan(all []peers.Peer) []*row {
 
 // matrix runs rows.
 type matrix struct {
-	timeout  time.Duration // of one cell
-	parallel int           // rows at a time
-	log      io.Writer
+	only       filter
+	timeout    time.Duration // of one cell
+	parallel   int           // rows at a time
+	networkKey string        // file with the key of the private network
+	log        io.Writer
+
+	mu   sync.Mutex // guards log, done
+	done int        // rows
 }
 
 // run fills in the cells of all rows.
@@ -79,6 +84,7 @@ func (m *matrix) run(ctx context.Context, rows []*row) {
 		wg.Go(func() {
 			for r := range next {
 				m.fill(ctx, r)
+				m.tell(r, len(rows))
 			}
 		})
 	}
@@ -89,11 +95,31 @@ func (m *matrix) run(ctx context.Context, rows []*row) {
 	wg.Wait()
 }
 
+// tell writes how far the rows are, and how the last one ended.
+func (m *matrix) tell(r *row, of int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.done++
+	seconds := 0.0
+	for _, c := range r.Cells {
+		seconds += c.Seconds
+	}
+	fmt.Fprintf(m.log, "%d/%d %s dials %s, %s: %s (%.1f s)\n", m.done, of, r.Client, r.Server, r.Stack, r.mark(), seconds)
+}
+
+// words are the command line of a command over the row's stack.
+func (m *matrix) words(r *row, words ...string) []string {
+	words = append(words, r.Stack.Flags()...)
+	if r.Stack.Private {
+		words = append(words, "--pnet", m.networkKey)
+	}
+	return words
+}
+
 // fill runs the operations of one row against one server.
 func (m *matrix) fill(ctx context.Context, r *row) {
-	words := append([]string{"listen"}, r.Stack.Flags()...)
 	var ready struct{ Addrs []string }
-	server, err := process.Start(ctx, r.server.Command(words...), &ready)
+	server, err := process.Start(ctx, r.server.Command(m.words(r, "listen")...), &ready)
 	if err == nil && len(ready.Addrs) == 0 {
 		err = fmt.Errorf("the server has no address")
 	}
@@ -114,6 +140,8 @@ func (m *matrix) fill(ctx context.Context, r *row) {
 		return
 	}
 	if err := server.Close(); err != nil && ctx.Err() == nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		fmt.Fprintf(m.log, "%s: server of %s over %s: %v\n", r.Server, r.Client, r.Stack, err)
 	}
 }
@@ -122,9 +150,9 @@ func (m *matrix) fill(ctx context.Context, r *row) {
 func (m *matrix) try(ctx context.Context, r *row, op operation, addr string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, m.timeout, fmt.Errorf("no end within %v", m.timeout))
 	defer cancel()
-	words := append([]string{op.name, addr}, op.flags...)
+	words := m.words(r, append([]string{op.name, addr}, op.flags...)...)
 	var result map[string]any
-	if err := process.Run(ctx, r.client.Command(append(words, r.Stack.Flags()...)...), &result); err != nil {
+	if err := process.Run(ctx, r.client.Command(words...), &result); err != nil {
 		return err
 	}
 	return op.check(r, result)

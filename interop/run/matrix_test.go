@@ -89,37 +89,80 @@ func TestMatrix(t *testing.T) {
 }
 
 func TestPrint(t *testing.T) {
+	tcp := peers.Stack{Transport: "tcp", Security: "noise", Muxer: "yamux"}
+	quic := peers.Stack{Transport: "quic", Security: "tls", Muxer: "quic"}
 	ok := cell{OK: true}
+	never := func(operation string, passes bool) cell {
+		return cell{Operation: operation, Known: "It never could.", Error: "no such command", OK: passes}
+	}
 	rows := []*row{
-		{Server: "xnode", Client: "go", Stack: peers.Stack{Transport: "tcp", Security: "noise", Muxer: "yamux"}, Cells: []cell{
-			ok, {Operation: "identify", Error: "a reason\tthat is a good deal longer than the cell in which it stands"},
-			{Operation: "echo", Known: "It never could.", Error: "no such command"}, ok,
-		}},
-		{Server: "go", Client: "xnode", Stack: peers.Stack{Transport: "ws", Security: "tls", Muxer: "yamux"}, Cells: []cell{
-			ok, ok, {Operation: "echo", OK: true, Known: "It never could."}, ok,
-		}},
+		{Server: "xnode", Client: "go", Stack: tcp, Cells: []cell{ok, {Operation: "identify", Error: "gone"}, never("echo", false), ok}},
+		{Server: "xnode", Client: "go", Stack: quic, Cells: []cell{ok, ok, ok, ok}},
+		{Server: "go", Client: "xnode", Stack: tcp, Cells: []cell{ok, ok, never("echo", true), ok}},
+		{Server: "js", Client: "xnode", Stack: quic, Cells: []cell{never("ping", false), never("echo", false)}},
+		{Server: "xnode", Client: "js", Stack: quic, Cells: []cell{{Operation: "ping", Error: "gone"}}},
 	}
 	var b strings.Builder
 	if err := print(&b, rows); err != nil {
 		t.Fatal(err)
 	}
-	want := `server   client   stack             ping   identify                                             echo           perf
-xnode    go       tcp+noise+yamux   ✔      ✘ a reason that is a good deal longer than the ce…   – cannot       ✔
-go       xnode    ws+tls+yamux      ✔      ✔                                                    ✘ passes now   ✔
+	want := `dials→serves      go→xnode            xnode→go   xnode→js   js→xnode
+tcp+noise+yamux   ✘ identify – echo   ✘ echo                
+quic              ✔                              –          ✘
 
-5 passed, 2 failed, 1 that a peer cannot do
+5 rows: 9 cells passed, 3 failed, 3 that a peer cannot do
 
-xnode serves go, tcp+noise+yamux, identify: a reason	that is a good deal longer than the cell in which it stands
+go dials xnode, tcp+noise+yamux, identify
+js dials xnode, quic, ping
+  gone
 
-xnode serves go, tcp+noise+yamux, echo: It never could. (no such command)
+go dials xnode, tcp+noise+yamux, echo
+xnode dials js, quic, ping
+xnode dials js, quic, echo
+  cannot: It never could.
 
-go serves xnode, ws+tls+yamux, echo: passes, but is listed as impossible: It never could.
+xnode dials go, tcp+noise+yamux, echo
+  passes, but is listed as impossible: It never could.
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Error(diff)
 	}
-	if !rows[0].failed() || !rows[1].failed() {
-		t.Error("a failure does not count")
+	for i, want := range []bool{true, false, true, false, true} {
+		if rows[i].failed() != want {
+			t.Errorf("row %d: failed is %v", i, !want)
+		}
+	}
+}
+
+func TestFilter(t *testing.T) {
+	rows := plan(peers.All("/checkout"))
+	for _, c := range []struct {
+		only string
+		want []string // transports, servers
+	}{
+		{"transport=quic,server=py", []string{"xnode→py quic"}},
+		{"transport=webtransport,transport=quic,server=xnode,client=go", []string{"go→xnode quic", "go→xnode webtransport"}},
+		{"transport=pigeon", nil},
+	} {
+		var f filter
+		if err := f.Set(c.only); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range f.choose(rows) {
+			got = append(got, r.Client+"→"+r.Server+" "+r.Stack.Transport)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s: %s", c.only, diff)
+		}
+	}
+	for _, bad := range []string{"", "tcp", "colour=red"} {
+		if err := new(filter).Set(bad); err == nil {
+			t.Errorf("%q is good", bad)
+		}
+	}
+	if all := (filter)(nil).choose(rows); len(all) != len(rows) {
+		t.Errorf("no filter leaves %d of %d", len(all), len(rows))
 	}
 }
 

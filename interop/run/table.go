@@ -5,76 +5,111 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
-	"unicode/utf8"
 )
 
-// maxReason is how much of a reason stands in its cell, in characters. The
-// whole of it stands below the table.
-const maxReason = 48
-
-// print writes the matrix as a table.
+// print writes the matrix: a line a stack, a column an ordered pair of peers.
 func print(w io.Writer, rows []*row) error {
-	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprint(t, "server\tclient\tstack")
-	for _, op := range operations() {
-		fmt.Fprintf(t, "\t%s", op.name)
+	var stacks, pairs []string
+	marks := map[[2]string]string{}
+	add := func(list []string, s string) []string {
+		if slices.Contains(list, s) {
+			return list
+		}
+		return append(list, s)
 	}
-	fmt.Fprintln(t)
-	var notes []string
-	passed, failed, unable := 0, 0, 0
 	for _, r := range rows {
-		fmt.Fprintf(t, "%s\t%s\t%s", r.Server, r.Client, r.Stack)
+		stack, pair := r.Stack.String(), r.Client+"→"+r.Server
+		stacks, pairs = add(stacks, stack), add(pairs, pair)
+		marks[[2]string{stack, pair}] = r.mark()
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintf(t, "dials→serves\t%s\n", strings.Join(pairs, "\t"))
+	for _, s := range stacks {
+		line := []string{s}
+		for _, p := range pairs {
+			line = append(line, marks[[2]string{s, p}])
+		}
+		fmt.Fprintln(t, strings.Join(line, "\t"))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprint(w, summary(rows))
+	return err
+}
+
+// mark returns what stands in the matrix for a row: ✔, or the operations that
+// failed (✘) and those that the peer cannot do (–).
+func (r *row) mark() string {
+	var failed, unable []string
+	for _, c := range r.Cells {
+		switch {
+		case c.failed():
+			failed = append(failed, c.Operation)
+		case !c.OK:
+			unable = append(unable, c.Operation)
+		}
+	}
+	switch {
+	case len(failed)+len(unable) == 0:
+		return "✔"
+	case len(failed) == len(r.Cells):
+		return "✘"
+	case len(unable) == len(r.Cells):
+		return "–"
+	}
+	var parts []string
+	if len(failed) > 0 {
+		parts = append(parts, "✘ "+strings.Join(failed, ","))
+	}
+	if len(unable) > 0 {
+		parts = append(parts, "– "+strings.Join(unable, ","))
+	}
+	return strings.Join(parts, " ")
+}
+
+// summary counts the cells, and says why those that did not pass did not.
+// Reasons that are the same for several cells are given once.
+func summary(rows []*row) string {
+	passed, failed, unable := 0, 0, 0
+	var reasons []string
+	cells := map[string][]string{} // of a reason
+	for _, r := range rows {
 		for _, c := range r.Cells {
-			mark, note := c.mark()
-			fmt.Fprintf(t, "\t%s", mark)
-			if note != "" {
-				notes = append(notes, fmt.Sprintf("%s serves %s, %s, %s: %s", r.Server, r.Client, r.Stack, c.Operation, note))
-			}
 			switch {
 			case c.failed():
 				failed++
 			case c.OK:
 				passed++
+				continue
 			default:
 				unable++
 			}
+			why := c.why()
+			if cells[why] == nil {
+				reasons = append(reasons, why)
+			}
+			cells[why] = append(cells[why], fmt.Sprintf("%s dials %s, %s, %s", r.Client, r.Server, r.Stack, c.Operation))
 		}
-		fmt.Fprintln(t)
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(w, "\n%d passed, %d failed, %d that a peer cannot do\n%s", passed, failed, unable, lines(notes))
-	return err
-}
-
-// mark returns what stands in a cell, and what there is to say below.
-func (c cell) mark() (mark, note string) {
-	switch {
-	case c.OK && c.Known != "":
-		return "✘ passes now", "passes, but is listed as impossible: " + c.Known
-	case c.OK:
-		return "✔", ""
-	case c.Known != "":
-		return "– cannot", fmt.Sprintf("%s (%s)", c.Known, c.Error)
-	}
-	return "✘ " + cut(c.Error), c.Error
-}
-
-func cut(s string) string {
-	s = strings.Join(strings.Fields(s), " ") // a tab would begin another cell
-	if utf8.RuneCountInString(s) <= maxReason {
-		return s
-	}
-	return string([]rune(s)[:maxReason-1]) + "…"
-}
-
-func lines(list []string) string {
 	var b strings.Builder
-	for _, l := range list {
-		b.WriteString("\n" + l + "\n")
+	fmt.Fprintf(&b, "\n%d rows: %d cells passed, %d failed, %d that a peer cannot do\n", len(rows), passed, failed, unable)
+	for _, why := range reasons {
+		fmt.Fprintf(&b, "\n%s\n  %s\n", strings.Join(cells[why], "\n"), why)
 	}
 	return b.String()
+}
+
+// why says why a cell did not pass, or did although it could not.
+func (c cell) why() string {
+	switch {
+	case c.Known == "":
+		return c.Error
+	case c.OK:
+		return "passes, but is listed as impossible: " + c.Known
+	}
+	return "cannot: " + c.Known
 }

@@ -16,21 +16,6 @@ import (
 	"strings"
 )
 
-// Stack is what a connection is made of.
-type Stack struct {
-	Transport string `json:"transport"`
-	Security  string `json:"security"`
-	Muxer     string `json:"muxer"`
-}
-
-// String returns the stack as tcp+noise+yamux.
-func (s Stack) String() string { return s.Transport + "+" + s.Security + "+" + s.Muxer }
-
-// Flags are the command line's words for the stack.
-func (s Stack) Flags() []string {
-	return []string{"--transport", s.Transport, "--security", s.Security, "--muxer", s.Muxer}
-}
-
 // Peer is one implementation behind the common command line.
 type Peer struct {
 	Name string
@@ -56,23 +41,35 @@ func All(root string) []Peer {
 	return []Peer{
 		{
 			Name: Xnode, Title: "this project", Argv: []string{at("bin", "xpeer")},
-			Stacks: stacks([]string{"tcp"}, []string{"noise"}, []string{"yamux"}),
-			dir:    at("interop", "xpeer"), setup: [][]string{build("xpeer")},
+			Stacks: slices.Concat(
+				stacks("tcp ws", "noise tls", "yamux mplex"), stacks("wss", "noise tls", "yamux"),
+				whole("quic", "webtransport", "webrtc-direct"), private("tcp", "noise", "yamux"),
+			),
+			dir: at("interop", "xpeer"), setup: [][]string{build("xpeer")},
 		},
 		{
 			Name: "go", Title: "go-libp2p", Argv: []string{at("bin", "gopeer")},
-			Stacks: stacks([]string{"tcp", "ws"}, []string{"noise", "tls", "plaintext"}, []string{"yamux"}),
-			dir:    at("interop", "go"), setup: [][]string{build("gopeer")},
+			Stacks: slices.Concat(
+				stacks("tcp ws wss", "noise tls plaintext", "yamux"),
+				whole("quic", "webtransport", "webrtc-direct"), private("tcp", "noise", "yamux"),
+			),
+			dir: at("interop", "go"), setup: [][]string{build("gopeer")},
 		},
 		{
 			Name: "js", Title: "js-libp2p", Argv: []string{at("interop", "js", "peer")},
-			Stacks: stacks([]string{"tcp", "ws"}, []string{"noise", "tls", "plaintext"}, []string{"yamux", "mplex"}),
-			dir:    at("interop", "js"), made: "node_modules/libp2p", setup: [][]string{{"npm", "ci", "--no-audit", "--no-fund"}},
+			Stacks: slices.Concat(
+				stacks("tcp ws wss", "noise tls plaintext", "yamux mplex"),
+				whole("quic", "webrtc-direct"), private("tcp", "noise", "yamux"),
+			),
+			dir: at("interop", "js"), made: "node_modules/libp2p", setup: [][]string{{"npm", "ci", "--no-audit", "--no-fund"}},
 		},
 		{
 			Name: "py", Title: "py-libp2p", Argv: []string{at("interop", "py", "peer")},
-			Stacks: stacks([]string{"tcp", "ws"}, []string{"noise", "tls", "plaintext"}, []string{"yamux", "mplex"}),
-			dir:    at("interop", "py"), made: ".venv/lib/python3*/site-packages/libp2p", setup: [][]string{{at("interop", "py", "setup")}},
+			Stacks: slices.Concat(
+				stacks("tcp ws wss", "noise tls plaintext", "yamux mplex"),
+				whole("quic"), private("tcp", "noise", "yamux"),
+			),
+			dir: at("interop", "py"), made: ".venv/lib/python3*/site-packages/libp2p", setup: [][]string{{at("interop", "py", "setup")}},
 		},
 	}
 }
@@ -84,29 +81,6 @@ func Limit(root string) Peer {
 		Name: "limit", Title: "TCP alone, and with an AEAD", Argv: []string{to},
 		dir: filepath.Join(root, "interop", "limit"), setup: [][]string{{"go", "build", "-o", to, "."}},
 	}
-}
-
-func stacks(transports, securities, muxers []string) []Stack {
-	var list []Stack
-	for _, t := range transports {
-		for _, s := range securities {
-			for _, m := range muxers {
-				list = append(list, Stack{t, s, m})
-			}
-		}
-	}
-	return list
-}
-
-// Common lists the stacks that two peers both speak.
-func Common(a, b Peer) []Stack {
-	var list []Stack
-	for _, s := range a.Stacks {
-		if slices.Contains(b.Stacks, s) {
-			list = append(list, s)
-		}
-	}
-	return list
 }
 
 // Named returns the peers of the given names, the project's own always first.

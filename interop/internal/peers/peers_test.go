@@ -5,6 +5,7 @@ package peers
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,10 +13,26 @@ import (
 )
 
 func TestCommonStacks(t *testing.T) {
-	a := Peer{Stacks: stacks([]string{"tcp", "ws"}, []string{"noise", "tls"}, []string{"yamux"})}
-	b := Peer{Stacks: stacks([]string{"ws"}, []string{"noise", "plaintext"}, []string{"mplex", "yamux"})}
-	if diff := cmp.Diff([]Stack{{"ws", "noise", "yamux"}}, Common(a, b)); diff != "" {
+	a := Peer{Stacks: slices.Concat(stacks("tcp ws", "noise tls", "yamux"), whole("quic"), private("tcp", "noise", "yamux"))}
+	b := Peer{Stacks: slices.Concat(whole("webrtc-direct", "quic"), stacks("ws", "noise plaintext", "mplex yamux"))}
+	want := []Stack{{Transport: "ws", Security: "noise", Muxer: "yamux"}, {Transport: "quic", Security: "tls", Muxer: "quic"}}
+	if diff := cmp.Diff(want, Common(a, b)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestStackWords(t *testing.T) {
+	for _, c := range []struct {
+		stack       Stack
+		name, flags string
+	}{
+		{stacks("ws", "tls", "mplex")[0], "ws+tls+mplex", "--transport ws --security tls --muxer mplex"},
+		{private("tcp", "noise", "yamux")[0], "tcp+pnet+noise+yamux", "--transport tcp --security noise --muxer yamux"},
+		{whole("webtransport")[0], "webtransport", "--transport webtransport"},
+	} {
+		if name, flags := c.stack.String(), strings.Join(c.stack.Flags(), " "); name != c.name || flags != c.flags {
+			t.Errorf("%s, %s; want %s, %s", name, flags, c.name, c.flags)
+		}
 	}
 }
 

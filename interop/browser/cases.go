@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// testCase is one row of the page.
+type testCase struct {
+	Name string `json:"name"`
+	// Addr is what the browser dials.
+	Addr string `json:"addr"`
+	// Transport is the node's module that takes it.
+	Transport string `json:"transport"`
+	// Refused is true if the browser must not connect.
+	Refused bool `json:"refused"`
+}
+
+// overTLS is the case whose certificate no address pins.
+const overTLS = "WebSocket over TLS"
+
+// casesOf finds an address of the node for each transport of browsers. Those
+// that pin a certificate are tried with another hash as well.
+func casesOf(addrs []string) ([]testCase, error) {
+	var cases, wrong []testCase
+	for _, c := range []struct{ name, transport, has string }{
+		{"WebSocket", "websocket", `/tcp/\d+/ws/`},
+		{overTLS, "websocket", `/tls/ws/`},
+		{"WebTransport", "webtransport", `/webtransport/certhash/`},
+		{"WebRTC direct", "webrtcdirect", `/webrtc-direct/certhash/`},
+	} {
+		has := regexp.MustCompile(c.has)
+		at := slices.IndexFunc(addrs, has.MatchString)
+		if at < 0 {
+			return nil, fmt.Errorf("the node has no address for %s: %q", c.name, addrs)
+		}
+		addr := addrs[at]
+		cases = append(cases, testCase{Name: c.name, Addr: addr, Transport: c.transport})
+		if other := otherHashes(addr); other != addr {
+			wrong = append(wrong, testCase{Name: c.name + ", another certificate's hash", Addr: other, Transport: c.transport, Refused: true})
+		}
+	}
+	return append(cases, wrong...), nil
+}
+
+// certhash matches one that is in base64, up to a character in the middle of its digest.
+var certhash = regexp.MustCompile(`(/certhash/u.{20})(.)`)
+
+// otherHashes changes one character of each certificate's hash.
+func otherHashes(addr string) string {
+	return certhash.ReplaceAllStringFunc(addr, func(part string) string {
+		last := len(part) - 1
+		if part[last] == 'A' {
+			return part[:last] + "B"
+		}
+		return part[:last] + "A"
+	})
+}
+
+// keyPin returns the hash of the key in the certificate of the node's TLS port,
+// in the form that Chromium takes.
+func keyPin(ctx context.Context, cases []testCase) (string, error) {
+	at := slices.IndexFunc(cases, func(c testCase) bool { return c.Name == overTLS })
+	if at < 0 {
+		return "", errors.New("no case over TLS")
+	}
+	parts := strings.Split(cases[at].Addr, "/") // "", ip4, IP, tcp, port, …
+	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // the certificate is to be looked at, not trusted
+	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(parts[2], parts[4]))
+	if err != nil {
+		return "", fmt.Errorf("look at the certificate of %s: %w", cases[at].Addr, err)
+	}
+	defer c.Close()
+	sum := sha256.Sum256(c.(*tls.Conn).ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
+	return base64.StdEncoding.EncodeToString(sum[:]), nil
+}

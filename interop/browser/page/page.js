@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+// The page: for every case that the server gives it, a js-libp2p node of its own (and so a peer ID of its own) dials the
+// address, pings, has a mebibyte echoed, reads what identify says, and has xnode ping it over the same connection. The
+// connections stay open until the page goes. What came of it is shown, and left in window.results for the program that drives
+// the browser.
+
+import { identify } from '@libp2p/identify'
+import { noise } from '@libp2p/noise'
+import { ping } from '@libp2p/ping'
+import { webRTCDirect } from '@libp2p/webrtc'
+import { webSockets } from '@libp2p/websockets'
+import { webTransport } from '@libp2p/webtransport'
+import { yamux } from '@libp2p/yamux'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p } from 'libp2p'
+import { echo } from './echo.js'
+import { show, showEnd } from './table.js'
+
+const PINGS = 3
+const ECHO_BYTES = 1 << 20
+// STEP_MS bounds each step of a case.
+const STEP_MS = 30_000
+
+// startNode starts a node that can dial every transport that a browser has, on loopback too. It serves ping.
+function startNode () {
+  return createLibp2p({
+    transports: [webSockets(), webTransport(), webRTCDirect({ rtcConfiguration: { iceServers: [] } })],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    connectionGater: { denyDialMultiaddr: () => false },
+    services: { identify: identify(), ping: ping() }
+  })
+}
+
+// within bounds a promise that takes no signal.
+function within (what, promise) {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => { reject(new Error(`${what}: nothing within ${STEP_MS / 1000} s`)) }, STEP_MS)
+    promise.then(resolve, reject).finally(() => { clearTimeout(late) })
+  })
+}
+
+// timed returns how many milliseconds an operation takes.
+async function timed (operation) {
+  const start = performance.now()
+  await operation()
+  return performance.now() - start
+}
+
+// exercise does a case's steps in turn and notes what came of each in result.
+async function exercise (node, result) {
+  const addr = multiaddr(result.addr)
+  const identified = new Promise(resolve => {
+    node.addEventListener('peer:identify', event => { resolve(event.detail) }, { once: true })
+  })
+  let connection
+  result.dial_ms = await timed(async () => { connection = await node.dial(addr, { signal: AbortSignal.timeout(STEP_MS) }) })
+
+  const { ping } = node.services
+  result.ping_ms = []
+  for (let i = 0; i < PINGS; i++) {
+    result.ping_ms.push(await timed(() => ping.ping(connection.remotePeer, { signal: AbortSignal.timeout(STEP_MS) })))
+  }
+  result.echo_ms = await timed(() => echo(connection, ECHO_BYTES, AbortSignal.timeout(STEP_MS)))
+
+  const said = await within('identify', identified)
+  result.agent = said.agentVersion
+  result.observed = String(said.observedAddr)
+
+  const answer = await fetch(`back?peer=${node.peerId}&count=${PINGS}`, { signal: AbortSignal.timeout(STEP_MS) })
+  if (!answer.ok) throw new Error(`ping by xnode: ${await answer.text()}`)
+  result.back_ms = await answer.json()
+  if (connection.status !== 'open') throw new Error(`the connection is ${connection.status}`)
+}
+
+// run runs a case. One that wants a refusal works if the dial fails, for whatever reason the browser gives.
+async function run (wanted) {
+  const result = { ...wanted, ok: false }
+  const node = await startNode()
+  result.peer = String(node.peerId)
+  try {
+    await exercise(node, result)
+    result.ok = !wanted.refused
+    if (wanted.refused) result.error = 'not refused'
+  } catch (err) {
+    result.error = `${err.name}: ${err.message}`
+    result.ok = wanted.refused && result.dial_ms == null
+  }
+  return result
+}
+
+async function main () {
+  const results = []
+  const cases = await (await fetch('cases')).json()
+  for (const wanted of cases) {
+    const result = await run(wanted)
+    results.push(result)
+    show(result)
+  }
+  showEnd(results)
+  return results
+}
+
+main().then(
+  results => { window.results = { cases: results } },
+  err => { window.results = { cases: [], error: `${err.name}: ${err.message}` } }
+)

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// maxPings bounds how many pings a page may ask for.
+	maxPings = 100
+	// pollEvery is how often the node's connections are counted.
+	pollEvery = 100 * time.Millisecond
+	// settleTime is how long the node may take to have as many connections as
+	// it should. A browser that goes without a word is noticed by silence.
+	settleTime = time.Minute
+)
+
+// look is what was seen of the node at some moment.
+type look struct {
+	// Seconds is how long it took to the wanted number of connections.
+	Seconds float64 `json:"seconds"`
+	Conns   []conn  `json:"conns"`
+	// Others is how long a ping took to a node of another process, in
+	// milliseconds, by transport.
+	Others map[string]float64 `json:"others"`
+}
+
+// site is what the page and the driver ask of this process.
+type site struct {
+	node  *node
+	cases []testCase
+}
+
+// serve serves the page on loopback.
+func (r *run) serve(ctx context.Context, n *node, cases []testCase) (url string, stop func(), err error) {
+	s := &site{n, cases}
+	mux := http.NewServeMux()
+	file := func(path string) http.HandlerFunc {
+		return func(w http.ResponseWriter, q *http.Request) { http.ServeFile(w, q, path) }
+	}
+	mux.HandleFunc("GET /{$}", file(r.folder("page", "index.html")))
+	mux.HandleFunc("GET /page.js", file(filepath.Join(r.out, "page.js")))
+	mux.HandleFunc("GET /cases", answer(s.serveCases))
+	mux.HandleFunc("GET /back", answer(s.serveBack))
+	mux.HandleFunc("GET /node", answer(s.serveNode))
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	server := &http.Server{Handler: mux, BaseContext: func(net.Listener) context.Context { return ctx }}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	return "http://" + l.Addr().String() + "/", func() {
+		_ = server.Close() // nobody waits for an answer any more
+		<-ended
+	}, nil
+}
+
+// answer makes a handler that answers in JSON, or with an error's text.
+func answer[T any](get func(*http.Request) (T, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, q *http.Request) {
+		v, err := get(q)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(v) // whoever asked may be gone
+	}
+}
+
+func (s *site) serveCases(*http.Request) ([]testCase, error) { return s.cases, nil }
+
+// serveBack has the node ping the page's peer over the connection they have.
+func (s *site) serveBack(q *http.Request) ([]float64, error) {
+	count, err := strconv.Atoi(q.FormValue("count"))
+	if err != nil || count < 1 || count > maxPings {
+		return nil, fmt.Errorf("count %q: want 1 to %d", q.FormValue("count"), maxPings)
+	}
+	return s.node.ping(q.Context(), q.FormValue("peer"), count)
+}
+
+// serveNode waits until the node has as many connections as it should, and then
+// sees whether others are served.
+func (s *site) serveNode(q *http.Request) (look, error) {
+	want, err := strconv.Atoi(q.FormValue("peers"))
+	if err != nil {
+		return look{}, err
+	}
+	ctx, cancel := context.WithTimeoutCause(q.Context(), settleTime, fmt.Errorf("not so within %v", settleTime))
+	defer cancel()
+	l, err := s.node.settle(ctx, want)
+	if err != nil {
+		return look{}, err
+	}
+	l.Others = map[string]float64{}
+	for _, addr := range s.node.addrs {
+		name := "tcp"
+		if strings.Contains(addr, "/quic-v1/p2p/") {
+			name = "quic"
+		} else if strings.Contains(addr, "/ws/") || strings.Contains(addr, "/udp/") {
+			continue
+		}
+		times, err := s.node.ping(ctx, addr, 1)
+		if err != nil {
+			return look{}, fmt.Errorf("another node: %w", err)
+		}
+		l.Others[name] = times[0]
+	}
+	return l, nil
+}
+
+// settle waits until the node has n connections.
+func (n *node) settle(ctx context.Context, want int) (look, error) {
+	start := time.Now()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		conns, err := n.conns(ctx)
+		if err != nil {
+			return look{}, err
+		}
+		if len(conns) == want {
+			return look{Seconds: time.Since(start).Seconds(), Conns: conns}, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return look{}, fmt.Errorf("%d connections, want %d: %w: %+v", len(conns), want, context.Cause(ctx), conns)
+		}
+	}
+}
