@@ -6,6 +6,8 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -25,15 +27,52 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// fakePeer serves an echo, and has two bytes echoed one after the other for a handshake.
 func fakePeer(command string) {
 	switch command {
-	case "listen", "idle":
-		fmt.Println(`{"peer_id":"x","addrs":["/x"],"conns":300}`)
-		for scan := bufio.NewScanner(os.Stdin); scan.Scan(); {
-			fmt.Println(`{"heap_alloc":1024,"stack_inuse":2048,"goroutines":4}`)
+	case "listen":
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			panic(err)
 		}
+		defer l.Close()
+		go func() {
+			for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+				go io.Copy(conn, conn)
+			}
+		}()
+		fmt.Printf("{\"addrs\":[\"/ip4/127.0.0.1/tcp/%d/p2p/x\"]}\n", l.Addr().(*net.TCPAddr).Port)
+		answerMemory()
+	case "idle":
+		fmt.Println(`{"conns":300}`)
+		answerMemory()
+	case "handshakes":
+		at := strings.Split(os.Args[len(os.Args)-1], "/")
+		conn, err := net.Dial("tcp4", net.JoinHostPort(at[2], at[4]))
+		if err != nil {
+			panic(err)
+		}
+		defer conn.Close()
+		for b := make([]byte, 1); b[0] < 2; b[0]++ {
+			if _, err := conn.Write(b); err != nil {
+				panic(err)
+			}
+			if _, err := io.ReadFull(conn, b); err != nil {
+				panic(err)
+			}
+		}
+		if _, err := conn.Write([]byte("never answered in time")); err != nil {
+			panic(err)
+		}
+		fallthrough
 	default:
 		fmt.Println(`{"client_cpu_seconds":0.5,"errors":0}`)
+	}
+}
+
+func answerMemory() {
+	for scan := bufio.NewScanner(os.Stdin); scan.Scan(); {
+		fmt.Println(`{"heap_alloc":1024,"stack_inuse":2048,"goroutines":4}`)
 	}
 }
 
@@ -44,29 +83,89 @@ func TestEveryCaseRuns(t *testing.T) {
 	}
 	fake := func(name string) peers.Peer { return peers.Peer{Name: name, Argv: []string{exe, "peer"}} }
 	var got []string
-	for _, c := range allCases(full, fake("own"), fake("rival"), fake("limit")) {
-		for rep := range 3 {
+	for _, c := range allCases(full, cast{fake("own"), fake("rival"), fake("limit")}) {
+		for rep := range 2 {
 			if err := c.repeat(t.Context(), rep); err != nil {
 				t.Fatal(err)
 			}
 		}
 		o := c.outcome()
-		line := o.Case
+		line := fmt.Sprintf("%s, %.1f:", o.Case, o.Bar)
 		for _, f := range o.Figures {
 			line += " " + f.Contender
 		}
 		got = append(got, line)
-		if c.name != "idle connection" && o.Figures[0].Client <= 0 {
-			t.Errorf("%s: %+v", c.name, o.Figures[0])
+		switch f := o.Figures[0]; o.table {
+		case ofTime:
+			if f.Client <= 0 {
+				t.Errorf("%s: %+v", c.name, f)
+			}
+		case ofTrips:
+			if f.Trips != 2 {
+				t.Errorf("%s: %v round trips, want 2", c.name, f.Trips)
+			}
 		}
 	}
 	want := []string{
-		"upload own rival aead tcp", "download own rival aead tcp",
-		"handshake own rival", "handshake with identify own rival",
-		"stream, 16 at a time own rival", "stream, one at a time own rival", "idle connection own rival",
+		"upload over tcp+noise, 1.0: own rival limit aead limit tcp",
+		"download over tcp+noise, 1.0: own rival limit aead limit tcp",
+		"upload over tcp+tls, 0.9: own rival limit tls",
+		"download over tcp+tls, 0.9: own rival limit tls",
+		"upload over ws+noise, 0.6: own rival limit aead",
+		"download over ws+noise, 0.6: own rival limit aead",
+		"upload over quic, 1.0: own rival limit quic",
+		"download over quic, 1.0: own rival limit quic",
+		"upload over webtransport, 1.0: own rival limit quic",
+		"download over webtransport, 1.0: own rival limit quic",
+		"upload over webrtc-direct, 0.6: own rival",
+		"download over webrtc-direct, 0.6: own rival",
+		"handshake over tcp+noise, 0.7: own rival",
+		"handshake with identify over tcp+noise, 0.7: own rival",
+		"handshake over tcp+tls, 0.8: own rival",
+		"handshake over quic, 1.0: own rival",
+		"round trips of a handshake over tcp+noise, 1.0: own rival",
+		"round trips of a handshake over tcp+tls, 1.0: own rival",
+		"stream, 16 at a time, over tcp+noise, 1.0: own rival",
+		"stream, one at a time, over tcp+noise, 1.0: own rival",
+		"stream, 16 at a time, over quic, 1.0: own rival",
+		"stream, one at a time, over quic, 1.0: own rival",
+		"idle connection over tcp+noise, 0.8: own rival",
+		"idle connection over quic, 1.0: own rival",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestNamed(t *testing.T) {
+	for _, c := range []struct {
+		words string
+		want  bool
+	}{{"", true}, {"over quic", true}, {"idle,upload", true}, {"idle,tls", false}} {
+		if got := named("upload over quic", c.words); got != c.want {
+			t.Errorf("%q: %v", c.words, got)
+		}
+	}
+}
+
+func TestBar(t *testing.T) {
+	for _, c := range []struct {
+		took, bar float64
+		want      bool
+	}{{1.2, 0, false}, {1.2, 1, true}, {1, 1, false}, {1.004, 1, false}, {1.006, 1, true}, {0.7, 0.8, false}} {
+		of := func(name string, cpu float64) contender { return contender{name: fmt.Sprint(name, " ", cpu)} }
+		b := benchCase{bar: c.bar, contenders: []contender{of("own", c.took), of("rival", 1)}}
+		b.measure = func(_ context.Context, k contender) (sample, error) {
+			var s sample
+			_, err := fmt.Sscan(strings.Fields(k.name)[1], &s.server)
+			return s, err
+		}
+		if err := b.repeat(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.outcome().Missed; got != c.want {
+			t.Errorf("%v of the rival's, bar %v: missed %v", c.took, c.bar, got)
+		}
 	}
 }
 
@@ -93,18 +192,23 @@ func TestOutcome(t *testing.T) {
 		{Contender: "own", Server: 20, Client: 10, Both: 30, Writes: 1, Ratio: 1},
 		{Contender: "rival", Server: 40, Client: 80, Both: 120, Writes: 3, Ratio: 0.25},
 	}}
-	if diff := cmp.Diff(want, c.outcome()); diff != "" {
+	if diff := cmp.Diff(want, c.outcome(), cmp.AllowUnexported(outcome{})); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestPrint(t *testing.T) {
 	r := report{Go: "go1", CPUs: 2, Reps: 3, Others: 0.25, Cases: []outcome{
-		{Case: "upload", Unit: "CPU s per GiB", CallsOf: "64 KiB", Figures: []figure{
+		{Case: "upload", Unit: "CPU s per GiB", CallsOf: "64 KiB", Bar: 1.5, Missed: true, Figures: []figure{
 			{Contender: "own", Server: 1, Client: 20, Both: 300, Reads: 1, Writes: 2, Ratio: 1},
 			{Contender: "rival", Server: 1, Client: 1, Both: 2, Ratio: 150},
 		}},
-		{Case: "idle connection", Unit: "KiB", Figures: []figure{{Contender: "own", Server: 16, Heap: 8, Stack: 4, Goroutines: 1, Ratio: 1}}},
+		{Case: "idle connection", Unit: "KiB", table: ofMemory, Figures: []figure{
+			{Contender: "own", Server: 16, Heap: 8, Stack: 4, Goroutines: 1, Ratio: 1},
+		}},
+		{Case: "round trips", Unit: "counted", table: ofTrips, Bar: 1, Figures: []figure{
+			{Contender: "own", Trips: 2, Ratio: 1}, {Contender: "rival", Trips: 2.5, Ratio: 0.8},
+		}},
 	}}
 	var b strings.Builder
 	if err := r.print(&b); err != nil {
@@ -112,7 +216,7 @@ func TestPrint(t *testing.T) {
 	}
 	want := `go1, 2 processors, 3 repetitions, medians; other processes took 25 % of the processors
 
-upload: CPU s per GiB
+upload: CPU s per GiB; MISSED: 150.00 of rival, at most 1.50 wanted
          server  client  both  server's reads  writes per 64 KiB  own / this
     own    1.00    20.0   300            1.00               2.00        1.00
   rival    1.00    1.00  2.00            0.00               0.00      150.00
@@ -120,6 +224,13 @@ upload: CPU s per GiB
 idle connection: KiB
        resident  heap  stacks  goroutines  own / this
   own      16.0   8.0     4.0         1.0        1.00
+
+round trips: counted; 0.80 of rival, at most 1.00 wanted
+         round trips  own / this
+    own          2.0        1.00
+  rival          2.5        0.80
+
+MISSED: upload
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Error(diff)

@@ -5,8 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strconv"
 
 	"github.com/xnode-p2p/xnode/interop/internal/peers"
 	"github.com/xnode-p2p/xnode/interop/internal/process"
@@ -22,7 +20,12 @@ type benchCase struct {
 	// calls turns system calls into those of one operation.
 	calls float64
 	// callsOf is what calls are counted for.
-	callsOf    string
+	callsOf string
+	// table says which figures there are.
+	table table
+	// bar is what the first contender may take at most, as a multiple of what
+	// the second does; 0 for no bar.
+	bar        float64
 	contenders []contender
 	measure    func(context.Context, contender) (sample, error)
 	samples    map[string][]sample // of a contender, one a repetition
@@ -42,60 +45,7 @@ type sample struct {
 	reads, writes  float64 // system calls of the server
 	heap, stack    float64 // bytes of the server
 	goroutines     float64
-}
-
-// stack is what connections are made of.
-var stack = peers.Stack{Transport: "tcp", Security: "noise", Muxer: "yamux"}
-
-func allCases(s sizes, own, rival, limit peers.Peer) []*benchCase {
-	const (
-		blocks     = 64 << 10
-		micro      = 1e6
-		kibibyte   = 1 << 10
-		gibibyte   = 1 << 30
-		bareServer = "--no-identify"
-	)
-	serve := append([]string{"listen", "--quiet"}, stack.Flags()...)
-	both := func(listen []string, ask ...string) []contender {
-		ask = append(ask, stack.Flags()...)
-		return []contender{{own.Name, own, listen, ask}, {rival.Name, rival, listen, ask}}
-	}
-	transfer := func(name, flag string) *benchCase {
-		size := []string{"perf", flag, strconv.FormatUint(s.bytes, 10)}
-		c := &benchCase{
-			name: name, unit: "CPU s per GiB", per: gibibyte / float64(s.bytes),
-			calls: blocks / float64(s.bytes), callsOf: "64 KiB",
-			contenders: both(serve, size...), measure: work,
-		}
-		for _, mode := range []string{"aead", "tcp"} {
-			words := []string{"--mode", mode}
-			c.contenders = append(c.contenders, contender{mode, limit, append([]string{"listen"}, words...), append(size, words...)})
-		}
-		return c
-	}
-	repeated := func(name string, count int, contenders []contender) *benchCase {
-		return &benchCase{
-			name: name, unit: "CPU µs each", per: micro / float64(count),
-			calls: 1 / float64(count), callsOf: "one", contenders: contenders, measure: work,
-		}
-	}
-	handshakes := []string{"handshakes", "--parallel", "4", "--count", strconv.Itoa(s.handshakes)}
-	single := max(s.streams/4, 1)
-	return []*benchCase{
-		transfer("upload", "--upload"),
-		transfer("download", "--download"),
-		repeated("handshake", s.handshakes, both(append(slices.Clone(serve), bareServer), handshakes...)),
-		repeated("handshake with identify", s.handshakes, both(serve, append(handshakes, "--identify")...)),
-		repeated("stream, 16 at a time", s.streams,
-			both(serve, "streams", "--parallel", "16", "--count", strconv.Itoa(s.streams))),
-		repeated("stream, one at a time", single,
-			both(serve, "streams", "--parallel", "1", "--count", strconv.Itoa(single))),
-		{
-			name: "idle connection", unit: "KiB of the server", per: 1 / (float64(s.conns) * kibibyte),
-			calls: 1 / float64(s.conns), callsOf: "one",
-			contenders: both(serve, "idle", "--conns", strconv.Itoa(s.conns)), measure: hold,
-		},
-	}
+	trips          float64 // round trips of one operation
 }
 
 // repeat does one repetition: every contender once, another one first each time.

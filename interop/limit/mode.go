@@ -22,7 +22,8 @@ type arrival interface {
 	open(context.Context) (duplex, error)
 }
 
-// listener takes the connections of a mode.
+// listener takes the connections of a mode. Once it is closed, accept fails
+// with [net.ErrClosed].
 type listener interface {
 	io.Closer
 	Addr() net.Addr
