@@ -11,10 +11,12 @@ import (
 	"github.com/xnode-p2p/xnode/core/coretest"
 )
 
+var loopback = ma.StringCast("/ip4/127.0.0.1/udp/0/webrtc-direct")
+
 func TestMuxedTransport(t *testing.T) {
 	coretest.TestMuxedTransport(t, func(t *testing.T) core.MuxedTransport {
 		return coretest.MustLoad[core.MuxedTransport](t, "webrtcdirect", `{}`)
-	}, ma.StringCast("/ip4/127.0.0.1/udp/0/webrtc-direct"),
+	}, loopback,
 		// SCTP has no flow control for single streams.
 		coretest.SessionOptions{StreamCodes: true, NoBackpressure: true})
 }
