@@ -112,16 +112,27 @@ func checkAddr(addr ma.Multiaddr) error {
 // very end, and what stands before it. Without one the ID is empty and the
 // address comes back whole; if there is nothing but /p2p/ID, transport is nil.
 // A /p2p further to the front, as that of a relay, stays where it is.
+//
+// The path of a /unix is all that follows, so an ID behind it is the end of the
+// path: one that ends in /p2p/ID, with something before that, is the path
+// before and the ID.
 func SplitAddr(addr ma.Multiaddr) (transport ma.Multiaddr, id ID) {
 	n := len(addr)
-	if n == 0 || addr[n-1].Code() != ma.P_P2P {
+	if n == 0 {
 		return addr, ""
 	}
-	id = ID(addr[n-1].RawValue())
-	if n == 1 {
-		return nil, id
+	switch last := &addr[n-1]; last.Code() {
+	case ma.P_P2P:
+		if id = ID(last.RawValue()); n > 1 {
+			transport = addr[: n-1 : n-1]
+		}
+		return transport, id
+	case ma.P_UNIX:
+		if socket, id := splitPath(last.Value()); id != "" {
+			return slices.Concat(addr[:n-1], socket), id
+		}
 	}
-	return addr[: n-1 : n-1], id
+	return addr, ""
 }
 
 // JoinAddr is the reverse of [SplitAddr]: it puts /p2p/ID behind a transport
@@ -133,6 +144,9 @@ func JoinAddr(transport ma.Multiaddr, id ID) ma.Multiaddr {
 	}
 	if id.Validate() != nil {
 		return nil
+	}
+	if n := len(transport); n > 0 && transport[n-1].Code() == ma.P_UNIX {
+		return slices.Concat(transport[:n-1], joinPath(transport[n-1].Value(), id))
 	}
 	b := wire.AppendUvarint(make([]byte, 0, 3+len(id)), ma.P_P2P)
 	b = wire.AppendUvarint(b, uint64(len(id)))

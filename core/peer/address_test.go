@@ -43,6 +43,17 @@ func TestSplitJoin(t *testing.T) {
 		{"/ip4/192.0.2.1/tcp/1/p2p/" + idA + "/p2p-circuit/p2p/" + idB, "/ip4/192.0.2.1/tcp/1/p2p/" + idA + "/p2p-circuit", idB},
 		{"/ip4/192.0.2.1/tcp/1/p2p/" + idA + "/p2p-circuit", "/ip4/192.0.2.1/tcp/1/p2p/" + idA + "/p2p-circuit", ""},
 		{"/memory/7/p2p/" + idA, "/memory/7", idA},
+		{"/unix/run/a.sock/p2p/" + idA, "/unix/run/a.sock", idA},
+		{"/unix/run/a.sock", "/unix/run/a.sock", ""},
+		{"/unix/run/p2p/" + idA + "/a", "/unix/run/p2p/" + idA + "/a", ""},
+		{"/unix/run/p2p/" + idA + "/p2p/" + idB, "/unix/run/p2p/" + idA, idB},
+		{"/unix/run/p2p/somebody", "/unix/run/p2p/somebody", ""},
+		{"/unix/run/p2p/" + idA + "x", "/unix/run/p2p/" + idA + "x", ""},
+		{"/unix/run/xp2p/" + idA, "/unix/run/xp2p/" + idA, ""},
+		{"/unix/p2p/" + idA, "/unix/p2p/" + idA, ""}, // no path would be left
+		{"/unix//p2p/" + idA, "/unix//p2p/" + idA, ""},
+		{"/unix/a//p2p/" + idA, "/unix/a//p2p/" + idA, ""},
+		{"/ip4/192.0.2.1/unix/a/p2p/" + idA, "/ip4/192.0.2.1/unix/a", idA},
 	} {
 		addr := mustAddr(t, tt.addr)
 		transport, id := SplitAddr(addr)
@@ -67,11 +78,25 @@ func TestSplitJoin(t *testing.T) {
 	}
 
 	// Two addresses made from one do not share memory.
-	base, _ := SplitAddr(mustAddr(t, "/ip4/192.0.2.1/tcp/1/p2p/"+idA))
-	a, b := JoinAddr(base, mustID(t, idA)), JoinAddr(base, mustID(t, idB))
-	_ = append(base, b[len(b)-1])
-	if !strings.HasSuffix(a.String(), idA) || !strings.HasSuffix(b.String(), idB) {
-		t.Errorf("joined %v and %v", a, b)
+	for _, text := range []string{"/ip4/192.0.2.1/tcp/1/p2p/" + idA, "/ip4/192.0.2.1/unix/a/p2p/" + idA} {
+		addr := mustAddr(t, text)
+		base, _ := SplitAddr(addr)
+		a, b := JoinAddr(base, mustID(t, idA)), JoinAddr(base, mustID(t, idB))
+		_ = append(base, b[len(b)-1])
+		if !strings.HasSuffix(a.String(), idA) || !strings.HasSuffix(b.String(), idB) || addr.String() != text {
+			t.Errorf("joined %v and %v, from %v", a, b, addr)
+		}
+	}
+}
+
+// An address of a socket is the same bytes, whether it was put together or read.
+func TestUnixAddrIsOneComponent(t *testing.T) {
+	addr := JoinAddr(mustAddr(t, "/unix/run/a.sock"), mustID(t, idA))
+	if text := "/unix/run/a.sock/p2p/" + idA; len(addr) != 1 || addr.String() != text || !addr.Equal(mustAddr(t, text)) {
+		t.Errorf("joined %v of %d components", addr, len(addr))
+	}
+	if again, err := DecodeAddr(addr.Bytes()); err != nil || !again.Equal(addr) {
+		t.Errorf("decoded %v, %v", again, err)
 	}
 }
 
@@ -84,6 +109,9 @@ func TestParseAddrInfo(t *testing.T) {
 		{"/ipfs/" + idB, idB, ""},
 		{"/ip4/192.0.2.1/tcp/4001/p2p/" + idA, idA, "/ip4/192.0.2.1/tcp/4001"},
 		{"/ip4/192.0.2.1/tcp/4001/p2p/" + cid, idA, "/ip4/192.0.2.1/tcp/4001"},
+		{"/unix/run/a.sock/p2p/" + idA, idA, "/unix/run/a.sock"},
+		{"/unix/run/a.sock/p2p/" + cid + "/", idA, "/unix/run/a.sock"},
+		{"/unix/p2p/p2p/" + idA, idA, "/unix/p2p"},
 		{"/dnsaddr/example.net/p2p/" + idB, idB, "/dnsaddr/example.net"},
 		{"/ip6/2001:db8::1/tcp/1/p2p/" + idA + "/p2p-circuit/p2p/" + idB, idB, "/ip6/2001:db8::1/tcp/1/p2p/" + idA + "/p2p-circuit"},
 	} {
@@ -103,6 +131,7 @@ func TestParseAddrInfo(t *testing.T) {
 	for _, text := range []string{
 		"", "/", "peer", "/ip4/192.0.2.1/tcp/4001", "/ip4/192.0.2.1/p2p", "/p2p/", "/nosuch/1/p2p/" + idA,
 		"/ip4/192.0.2.1/tcp/1/p2p/" + idA + "/p2p-circuit",
+		"/unix/run/a.sock", "/unix/p2p/" + idA, "/unix/run/a.sock/p2p/" + idA + "x", "/unix/run/a.sock" + idA,
 		"/p2p/" + idA + "/p2p-circuit/p2p/" + idB + "/p2p-circuit/p2p/" + idA,
 		"/dns4/" + strings.Repeat("a", 1<<20) + "/p2p/" + idA,
 		strings.Repeat("/ws", 40) + "/p2p/" + idA,

@@ -4,7 +4,10 @@ package peer
 
 import (
 	"bytes"
+	"strings"
 	"testing"
+
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 func FuzzDecodeID(f *testing.F) {
@@ -82,7 +85,8 @@ func FuzzDecodeAddr(f *testing.F) {
 		"/ip4/192.0.2.1/tcp/4001/p2p/" + idA,
 		"/ip6/::ffff:127.0.0.1/udp/1/quic-v1/p2p/" + idA + "/p2p-circuit/p2p/" + idB,
 		"/dns4/example.net/tcp/443/tls/sni/example.net/ws",
-		"/unix/run/x.sock", "/memory/7", "/p2p/" + idB, "/ip6zone/a/ip6/fe80::1",
+		"/unix/run/x.sock", "/unix/run/x.sock/p2p/" + idA, "/unix/a/p2p/" + idA + "/p2p/" + idB, "/unix/a/p2p/" + mustID(f, idA).CID(),
+		"/p2p/" + idA + "/p2p/" + idA, "/memory/7", "/p2p/" + idB, "/ip6zone/a/ip6/fe80::1",
 		"/onion3/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:1234",
 		"/ip4/192.0.2.1/ipcidr/24", "/http-path/a%2fb",
 	} {
@@ -97,10 +101,7 @@ func FuzzDecodeAddr(f *testing.F) {
 			t.Fatalf("%x encodes to %x", b, addr.Bytes())
 		}
 		_ = addr.String()
-		transport, id := SplitAddr(addr)
-		if joined := JoinAddr(transport, id); !joined.Equal(addr) {
-			t.Fatalf("%v parts into %v and %v, which join to %v", addr, transport, id, joined)
-		}
+		checkParts(t, addr)
 		scopes := 0
 		for _, is := range []bool{IsPublic(addr), IsPrivate(addr), IsLoopback(addr)} {
 			if is {
@@ -109,6 +110,62 @@ func FuzzDecodeAddr(f *testing.F) {
 		}
 		if scopes > 1 {
 			t.Fatalf("%v has %d scopes", addr, scopes)
+		}
+	})
+}
+
+// checkParts parts an address and puts it together again.
+func checkParts(t *testing.T, addr ma.Multiaddr) {
+	t.Helper()
+	transport, id := SplitAddr(addr)
+	if id != "" && id.Validate() != nil {
+		t.Fatalf("%v leads to %x", addr, string(id))
+	}
+	if _, twice := SplitAddr(transport); twice != "" && twice == id {
+		return // it stands there once more, and is enough
+	}
+	joined := JoinAddr(transport, id)
+	// In a path an ID may be written in other ways.
+	other := addr[len(addr)-1].Code() == ma.P_UNIX && !strings.HasSuffix(addr.String(), id.String())
+	if !joined.Equal(addr) && !other {
+		t.Fatalf("%v parts into %v and %v, which join to %v", addr, transport, id, joined)
+	}
+	if again, who := SplitAddr(joined); !again.Equal(transport) || who != id {
+		t.Fatalf("%v parts into %v and %v, joined into %v and %v", addr, transport, id, again, who)
+	}
+	if id == "" {
+		return
+	}
+	if again, err := ma.NewMultiaddrBytes(joined.Bytes()); err != nil || !again.Equal(joined) {
+		t.Fatalf("%v is read as %v, %v", joined, again, err)
+	}
+}
+
+func FuzzParseAddrInfo(f *testing.F) {
+	for _, text := range []string{
+		idA, "/p2p/" + idB, "/ip4/192.0.2.1/tcp/4001/p2p/" + idA, "/dnsaddr/example.net/p2p/" + idB,
+		"/unix/run/a.sock/p2p/" + idA, "/unix/run/a.sock/p2p/" + mustID(f, idB).CID(), "/unix//p2p/" + idA,
+		"/ip4/192.0.2.1/tcp/1/p2p/" + idA + "/p2p-circuit/p2p/" + idB,
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		info, err := ParseAddrInfo(text)
+		if err != nil {
+			return
+		}
+		if info.ID.Validate() != nil || len(info.Addrs) > 1 {
+			t.Fatalf("%q is %v", text, info)
+		}
+		for _, addr := range info.Addrs {
+			joined := JoinAddr(addr, info.ID)
+			checkParts(t, joined)
+			again, err := ParseAddrInfo(joined.String())
+			if err != nil || again.ID != info.ID || len(again.Addrs) != 1 || !again.Addrs[0].Equal(addr) {
+				if _, twice := SplitAddr(addr); twice != info.ID {
+					t.Fatalf("%q is %v, written %s and read %v, %v", text, info, joined, again, err)
+				}
+			}
 		}
 	})
 }

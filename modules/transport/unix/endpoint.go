@@ -29,20 +29,14 @@ type endpoint struct {
 
 // parse reads /unix/PATH, whose path may end in /p2p/ID.
 func parse(a ma.Multiaddr) (endpoint, error) {
-	if len(a) != 1 || a[0].Code() != ma.P_UNIX {
+	addr, id := peer.SplitAddr(a)
+	if len(addr) != 1 || addr[0].Code() != ma.P_UNIX {
 		return endpoint{}, fmt.Errorf("%s: want /unix/PATH and nothing after it", a)
 	}
-	to := endpoint{path: a[0].Value(), addr: a}
-	if before, id := cutPeer(to.path); id != "" {
-		component, err := ma.NewComponent("unix", before)
-		if err != nil {
-			return endpoint{}, fmt.Errorf("%s: %w", a, err)
-		}
-		to = endpoint{path: before, addr: component.Multiaddr(), id: id}
-		if _, second := cutPeer(before); second != "" {
-			return endpoint{}, fmt.Errorf("%s: two peer IDs", a)
-		}
+	if _, second := peer.SplitAddr(addr); second != "" {
+		return endpoint{}, fmt.Errorf("%s: two peer IDs", a)
 	}
+	to := endpoint{path: addr[0].Value(), addr: addr, id: id}
 	switch clean := path.Clean(to.path); {
 	case strings.ContainsRune(to.path, 0):
 		return endpoint{}, fmt.Errorf("%s: a zero in a path", a)
@@ -52,20 +46,6 @@ func parse(a ma.Multiaddr) (endpoint, error) {
 		return endpoint{}, fmt.Errorf("%s: the path has %d bytes, and the system takes %d", a, len(to.path), maxPath)
 	}
 	return to, nil
-}
-
-// cutPeer cuts /p2p/ID off the end of a path. The ID is empty if there is none,
-// or nothing before it.
-func cutPeer(path string) (before string, id peer.ID) {
-	at := strings.LastIndex(path, "/p2p/")
-	if at <= 0 {
-		return path, ""
-	}
-	id, err := peer.Decode(path[at+len("/p2p/"):])
-	if err != nil {
-		return path, ""
-	}
-	return path[:at], id
 }
 
 // cause takes away what package net puts around an error: the path, which the
