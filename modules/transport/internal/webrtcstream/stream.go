@@ -65,7 +65,6 @@ type Stream struct {
 	sentFIN bool
 	over    bool        // nothing is to be read or confirmed any more
 	linger  *time.Timer // runs once this side is closed
-	late    bool        // it has run out
 
 	small [64]byte // what the pump reads short messages into
 }
