@@ -16,11 +16,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
+	"github.com/xnode-p2p/xnode/core/secretfile"
 )
 
 // Size is how long a seed is, in bytes.
@@ -33,7 +33,8 @@ const prefix = "xnode certificate seed:"
 // Seed returns the seed of label, such as "webrtc-direct". It is the same for
 // the same identity and label; other labels get other seeds. For identities
 // whose signatures vary (ECDSA, secp256k1) it is kept in dir, which is made if
-// it is missing, in a file that only its owner can read.
+// it is missing, in a file that only the user can read; one that others can read
+// or change is refused.
 func Seed(identity core.Identity, label, dir string) ([Size]byte, error) {
 	var seed [Size]byte
 	var err error
@@ -61,12 +62,14 @@ func signed(identity core.Identity, label string) (seed [Size]byte, err error) {
 // kept reads the seed in the file at path, or makes the file. If two do that at
 // once, both return what one of them has written.
 func kept(path string) (seed [Size]byte, err error) {
-	b, err := os.ReadFile(path)
+	b, err := read(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := create(path); err != nil {
+		fresh := make([]byte, Size)
+		_, _ = rand.Read(fresh) // it cannot fail
+		if err := secretfile.Create(path, fresh); err != nil && !errors.Is(err, fs.ErrExist) {
 			return seed, err
 		}
-		b, err = os.ReadFile(path)
+		b, err = read(path)
 	}
 	switch {
 	case err != nil:
@@ -77,26 +80,6 @@ func kept(path string) (seed [Size]byte, err error) {
 	return [Size]byte(b), nil
 }
 
-// create writes a random seed to a new file at path, whole or not at all, and
-// leaves one alone that has come to be there meanwhile.
-func create(path string) (err error) {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, ".seed-*") // of mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
-	seed := make([]byte, Size)
-	_, _ = rand.Read(seed) // it cannot fail
-	_, err = f.Write(seed)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(f.Name(), path); !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return nil
+func read(path string) ([]byte, error) {
+	return secretfile.Read(path, secretfile.Options{Limit: Size, Link: true})
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -87,7 +89,12 @@ func TestManyAtOnce(t *testing.T) {
 	seeds := make([][Size]byte, 8)
 	var wg sync.WaitGroup
 	for i := range seeds {
-		wg.Go(func() { seeds[i], _ = Seed(id, "a", dir) })
+		wg.Go(func() {
+			var err error
+			if seeds[i], err = Seed(id, "a", dir); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	wg.Wait()
 	for _, s := range seeds {
@@ -101,10 +108,42 @@ func TestDamagedFile(t *testing.T) {
 	dir := t.TempDir()
 	id := coretest.GenerateIdentity(t, peer.ECDSA)
 	mustSeed(t, id, "a", dir)
-	if err := os.WriteFile(filepath.Join(dir, files(t, dir)[0].Name()), []byte("short"), 0o600); err != nil {
+	path := filepath.Join(dir, files(t, dir)[0].Name())
+	for content, want := range map[string]string{
+		"":                               "0 bytes, not 32; delete it",
+		"short":                          "5 bytes, not 32; delete it",
+		strings.Repeat("long", Size):     "longer than 32 bytes",
+		strings.Repeat("x", Size) + "\n": "longer than 32 bytes",
+	} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if seed, err := Seed(id, "a", dir); err == nil || !strings.Contains(err.Error(), path+": "+want) {
+			t.Errorf("%q gives %x, %v; want %s", content, seed, err, want)
+		}
+	}
+}
+
+func TestEvil_X7_SeedThatOthersRead(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there are no permission bits")
+	}
+	dir := t.TempDir()
+	id := coretest.GenerateIdentity(t, peer.Secp256k1)
+	seed := mustSeed(t, id, "a", dir)
+	path := filepath.Join(dir, files(t, dir)[0].Name())
+	for mode, want := range map[os.FileMode]string{0o640: "others can read it", 0o606: "others can change it"} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Seed(id, "a", dir); err == nil || !strings.Contains(err.Error(), want) || got == seed {
+			t.Errorf("mode %o: %v, want %s", mode, err, want)
+		}
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if seed, err := Seed(id, "a", dir); err == nil {
-		t.Errorf("a damaged file gives %x", seed)
+	if mustSeed(t, id, "a", dir) != seed {
+		t.Error("another seed after all that")
 	}
 }
