@@ -74,7 +74,7 @@ func keyPin(ctx context.Context, cases []testCase) (string, error) {
 	if at < 0 {
 		return "", errors.New("no case over TLS")
 	}
-	parts := strings.Split(cases[at].Addr, "/") // "", ip4, IP, tcp, port, …
+	parts := strings.Split(cases[at].Addr, "/")                    // "", ip4, IP, tcp, port, …
 	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // the certificate is to be looked at, not trusted
 	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(parts[2], parts[4]))
 	if err != nil {

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 """What the library does wrong only sometimes, done right, so that the other peer is what decides whether a cell passes."""
 
-from libp2p.transport.quic.stream import QUICStream, StreamState
+from libp2p.transport.quic.exceptions import QUICStreamClosedError
+from libp2p.transport.quic.stream import QUICStream, StreamState, _QUICStreamEOF
 
 
 async def stop_sending(stream, code):
@@ -16,5 +17,20 @@ async def stop_sending(stream, code):
     await stream._connection._transmit()
 
 
+library_read = QUICStream.read
+
+
+async def read(stream, n=None):
+    """What QUICStream reads. The library looks for data, lets other tasks run, and only then looks for the end: data that
+    come with the end in one packet meanwhile are left where they are, and the end is told."""
+    try:
+        return await library_read(stream, n)
+    except (_QUICStreamEOF, QUICStreamClosedError):
+        if not stream._receive_buffer:
+            raise
+        return await library_read(stream, n)
+
+
 def mend():
     QUICStream.handle_stop_sending = stop_sending
+    QUICStream.read = read

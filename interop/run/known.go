@@ -7,23 +7,35 @@ import "github.com/xnode-p2p/xnode/interop/internal/peers"
 // known is something that another peer cannot do. Every run checks that it
 // still cannot: a cell that passes all the same makes the run fail.
 type known struct {
-	server, client string       // "" for any
-	stack          *peers.Stack // nil for any
-	operation      string       // "" for all
+	server, client string                 // "" for any
+	over           func(peers.Stack) bool // nil for all
+	operation      string                 // "" for all
 	// why is a sentence, with the evidence.
 	why string
 }
 
 // knowns lists what other peers cannot do.
 func knowns() []known {
-	return nil
+	private := func(s peers.Stack) bool { return s.Private }
+	overWebSocket := func(s peers.Stack) bool { return s.Transport == "ws" || s.Transport == "wss" }
+	const (
+		salsa = "py-libp2p 0.8.1 encrypts private networks with Salsa20 and nonces of 8 bytes (PskConn in security/pnet/psk_conn.py), " +
+			"where the specification has XSalsa20 and 24 bytes; go-libp2p and js-libp2p cannot speak with it either."
+		unseen = "py-libp2p 0.8.1 does not know who dialled it over WebSocket (get_remote_address in transport/websocket/connection.py " +
+			"returns None), so its identify has no observed address."
+	)
+	return []known{
+		{server: "py", over: private, why: salsa},
+		{client: "py", over: private, why: salsa},
+		{server: "py", over: overWebSocket, operation: "identify", why: unseen},
+	}
 }
 
 // knownReason says why a cell cannot work; empty if it should.
 func knownReason(r *row, operation string) string {
 	for _, k := range knowns() {
 		if (k.server == "" || k.server == r.Server) && (k.client == "" || k.client == r.Client) &&
-			(k.stack == nil || *k.stack == r.Stack) && (k.operation == "" || k.operation == operation) {
+			(k.over == nil || k.over(r.Stack)) && (k.operation == "" || k.operation == operation) {
 			return k.why
 		}
 	}
