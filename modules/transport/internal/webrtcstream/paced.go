@@ -31,15 +31,31 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // paced is the connection of an association, which gets packets no faster than
-// the channels that they open are accepted.
+// the channels that they open are accepted, and tells of room that there is again.
 type paced struct {
 	net.Conn
 	ahead    atomic.Int64
 	accepted chan struct{} // of size 1
 	rest     []byte        // of a packet that opens too many at once; for the one reader
+	credit   credit
 }
 
-func newPaced(conn net.Conn) *paced { return &paced{Conn: conn, accepted: make(chan struct{}, 1)} }
+func newPaced(conn net.Conn, buffer int) *paced {
+	return &paced{Conn: conn, accepted: make(chan struct{}, 1), credit: credit{buffer: buffer}}
+}
+
+// Write implements [net.Conn].
+func (p *paced) Write(b []byte) (int, error) {
+	p.credit.sent(b)
+	return p.Conn.Write(b)
+}
+
+// consumed notes that somebody has read n bytes of what has arrived.
+func (p *paced) consumed(n int) {
+	if packet := p.credit.consumed(n); packet != nil {
+		_, _ = p.Conn.Write(packet) // the association will find out
+	}
+}
 
 // accept notes that a channel has been accepted.
 func (p *paced) accept() {

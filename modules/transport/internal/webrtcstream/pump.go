@@ -26,6 +26,9 @@ func (st *Stream) pump(opening bool) {
 	var partial []byte // a frame that has not arrived whole; bounded by maxFrame
 	for {
 		b, release, kind, err := st.receive(partial)
+		if err == nil {
+			st.session.paced.consumed(len(b) - len(partial))
+		}
 		switch {
 		case err != nil:
 			st.closed()

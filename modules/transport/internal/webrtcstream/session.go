@@ -77,7 +77,7 @@ type Session struct {
 func New(ctx context.Context, conn net.Conn, c Config) (s *Session, handshake *Stream, err error) {
 	s = &Session{
 		config:  c,
-		paced:   newPaced(conn),
+		paced:   newPaced(conn, c.ReceiveBuffer),
 		arrived: make(chan *Stream, c.MaxIncoming),
 		done:    make(chan struct{}),
 		streams: make(map[uint16]*Stream),
