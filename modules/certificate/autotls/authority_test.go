@@ -36,7 +36,7 @@ type roots struct {
 	file string // its certificate in PEM
 }
 
-func newRoots(t *testing.T) *roots {
+func newRoots(t testing.TB) *roots {
 	t.Helper()
 	key, err := newKey()
 	if err != nil {

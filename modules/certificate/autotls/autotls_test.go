@@ -290,3 +290,20 @@ func (f *fake) fetch(_ context.Context, dialable []string) (*issued, error) {
 	}
 	return f.roots.issue(f.name, f.from)
 }
+
+func BenchmarkCertificate(b *testing.B) {
+	b.Setenv("XNODE_DATA", b.TempDir())
+	a := coretest.MustLoad[*AutoTLS](b, "autotls", `{}`)
+	r := newRoots(b)
+	c, err := r.issue("*.peer.example", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	a.use(c)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := a.Certificate(nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
