@@ -3,7 +3,7 @@
 // Command browser has js-libp2p in a headless Chromium talk to xnode over every
 // transport that a browser has.
 //
-//	go run ./interop/browser [--chromium FILE] [--out DIR] [--debug]
+//	go run ./interop/browser [--chromium FILE] [--xnode FILE] [--out DIR] [--debug]
 //
 // What is missing is set up first: the npm packages and, for root on a machine
 // with apt, Chromium. The node is the xnode command with configs/browser.json,
@@ -37,6 +37,7 @@ type run struct {
 	root     string
 	out      string
 	chromium string
+	xnode    string
 	debug    bool
 }
 
@@ -44,6 +45,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	var r run
 	flag.StringVar(&r.chromium, "chromium", "", "the browser's program (default: chromium in PATH)")
+	flag.StringVar(&r.xnode, "xnode", "", "the node's program (default: built from the checkout)")
 	flag.StringVar(&r.out, "out", "", "folder for screenshots and logs (default: bin/browser in the checkout)")
 	flag.BoolVar(&r.debug, "debug", false, "have the node log all it can, and Chromium its network events (net.json)")
 	flag.Parse()

@@ -47,7 +47,7 @@ func (r *run) startNode(ctx context.Context) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &node{binary: r.binary(), dir: dir, log: filepath.Join(r.out, "node.log")}
+	n := &node{binary: r.xnode, dir: dir, log: filepath.Join(r.out, "node.log")}
 	if err := n.start(ctx, filepath.Join(r.root, "configs", "browser.json"), r.debug); err != nil {
 		return nil, errors.Join(fmt.Errorf("start xnode: %w", err), os.RemoveAll(dir))
 	}

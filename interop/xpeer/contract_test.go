@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"regexp"
 	"strings"
@@ -102,8 +103,7 @@ func TestPublicSuites(t *testing.T) {
 	}{
 		"unified-testing": {
 			env: map[string]string{
-				"IS_DIALER": "false", "TEST_KEY": "0123abcd", "TRANSPORT": "tcp", "SECURE_CHANNEL": "noise",
-				"MUXER": "yamux", "LISTENER_IP": "0.0.0.0",
+				"IS_DIALER": "false", "TEST_KEY": "0123abcd", "LISTENER_IP": "0.0.0.0",
 			},
 			dialer: map[string]string{"IS_DIALER": "true"},
 			check: func(t *testing.T, out string) {
@@ -115,8 +115,7 @@ func TestPublicSuites(t *testing.T) {
 		},
 		"test-plans": {
 			env: map[string]string{
-				"is_dialer": "false", "transport": "tcp", "security": "noise", "muxer": "yamux",
-				"ip": "127.0.0.1", "test_timeout_seconds": "20",
+				"is_dialer": "false", "ip": "127.0.0.1", "test_timeout_seconds": "20",
 			},
 			dialer: map[string]string{"is_dialer": "true"},
 			check: func(t *testing.T, out string) {
@@ -131,39 +130,60 @@ func TestPublicSuites(t *testing.T) {
 		},
 	}
 	for name, suite := range suites {
-		t.Run(name, func(t *testing.T) {
-			server := serveLists(t)
-			part := func(env, more map[string]string) contract {
-				c, ok := contractOf(func(name string) string {
-					if strings.EqualFold(name, "REDIS_ADDR") {
-						return server
-					}
-					if v, ok := more[name]; ok {
-						return v
-					}
-					return env[name]
-				})
-				if !ok {
-					t.Fatal("no part")
+		for _, stack := range []struct{ transport, security, muxer string }{
+			{"tcp", "noise", "yamux"},
+			{"tcp", "tls", "mplex"},
+			{"ws", "noise", "yamux"},
+			{"wss", "tls", "yamux"},
+			{"quic-v1", "", ""},
+			{"webtransport", "", ""},
+			{"webrtc-direct", "", ""},
+		} {
+			t.Run(name+"/"+stack.transport+"/"+stack.security, func(t *testing.T) {
+				env := map[string]string{
+					"TRANSPORT": stack.transport, "SECURE_CHANNEL": stack.security, "MUXER": stack.muxer,
+					"transport": stack.transport, "security": stack.security, "muxer": stack.muxer,
 				}
-				return c
-			}
-			ctx, cancel := context.WithCancel(t.Context())
-			var wg sync.WaitGroup
-			wg.Go(func() {
-				if status := takePart(ctx, part(suite.env, nil), io.Discard, io.Discard); status == exitDone {
-					t.Error("the listener ended well")
-				}
+				maps.Copy(env, suite.env)
+				suite.check(t, playBoth(t, env, suite.dialer))
 			})
-			var out bytes.Buffer
-			if status := takePart(t.Context(), part(suite.env, suite.dialer), &out, t.Output()); status != exitDone {
-				t.Errorf("dialer: exit status %d", status)
-			}
-			cancel()
-			wg.Wait()
-			suite.check(t, out.String())
-		})
+		}
 	}
+}
+
+// playBoth plays a listener and a dialer, which has more in its environment,
+// and returns what the dialer prints.
+func playBoth(t *testing.T, env, more map[string]string) string {
+	server := serveLists(t)
+	part := func(more map[string]string) contract {
+		c, ok := contractOf(func(name string) string {
+			if strings.EqualFold(name, "REDIS_ADDR") {
+				return server
+			}
+			if v, ok := more[name]; ok {
+				return v
+			}
+			return env[name]
+		})
+		if !ok {
+			t.Fatal("no part")
+		}
+		return c
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if status := takePart(ctx, part(nil), io.Discard, io.Discard); status == exitDone {
+			t.Error("the listener ended well")
+		}
+	})
+	var out bytes.Buffer
+	if status := takePart(t.Context(), part(more), &out, t.Output()); status != exitDone {
+		t.Errorf("dialer: exit status %d", status)
+	}
+	cancel()
+	wg.Wait()
+	return out.String()
 }
 
 func TestNoPartWithoutItsEnvironment(t *testing.T) {

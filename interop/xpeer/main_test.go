@@ -14,7 +14,8 @@ import (
 
 // server is a listen command that runs in this process.
 type server struct {
-	addr  string
+	addr  string // the first of addrs
+	addrs []string
 	lines *bufio.Scanner
 	stdin *io.PipeWriter
 	exit  chan int
@@ -35,7 +36,7 @@ func startServer(t *testing.T, args ...string) *server {
 	if first.PeerID == "" || len(first.Addrs) == 0 {
 		t.Fatalf("first line %+v", first)
 	}
-	s.addr = first.Addrs[0]
+	s.addr, s.addrs = first.Addrs[0], first.Addrs
 	return s
 }
 
@@ -134,7 +135,7 @@ func TestEventsAndMemory(t *testing.T) {
 	defer b.stop(t)
 	var event struct{ Event, Peer, Addr, Transport, Security, Muxer string }
 	b.next(t, &event)
-	if event.Event != "peer:connect" || !strings.HasSuffix(a.addr, event.Peer) || event.Security != "noise" {
+	if event.Event != "peer:connect" || !strings.HasSuffix(a.addr, event.Peer) || event.Security != "tls" {
 		t.Errorf("event %+v", event)
 	}
 	if _, err := io.WriteString(b.stdin, "gc\n"); err != nil {
@@ -171,11 +172,11 @@ func TestExitStatusOfWhatCannotBeDone(t *testing.T) {
 		{"ping --count 0 " + nobody, exitUsage, "--count"},
 		{"ping --wings " + nobody, exitUsage, "wings"},
 		{"ping --security rot13 " + nobody, exitUsage, "rot13"},
-		{"ping --security tls " + nobody, exitFailed, "--security tls: not in this build"},
-		{"ping --muxer mplex " + nobody, exitFailed, "--muxer mplex: not in this build"},
+		{"ping --muxer spdy " + nobody, exitUsage, "spdy"},
+		{"ping --pnet /nonexistent " + nobody, exitFailed, "/nonexistent"},
 		{"ping --key-type dsa " + nobody, exitUsage, "key-type"},
 		{"ping --seed 1 --key-type rsa " + nobody, exitUsage, "--seed"},
-		{"listen --transport quic", exitFailed, "--transport quic: not in this build"},
+		{"listen --transport webrtc", exitFailed, "--transport webrtc: not in this build"},
 		{"listen --transport memory", exitFailed, "not in this build"},
 		{"listen --transport pigeon", exitUsage, "pigeon"},
 		{"listen --relay-service", exitFailed, "--relay-service: not in this build"},

@@ -29,7 +29,8 @@ function startNode () {
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionGater: { denyDialMultiaddr: () => false },
-    services: { identify: identify(), ping: ping() }
+    // A ping's stream still counts while the remote has not closed its side; the default is one.
+    services: { identify: identify(), ping: ping({ maxOutboundStreams: PINGS }) }
   })
 }
 

@@ -42,7 +42,7 @@ func All(root string) []Peer {
 		{
 			Name: Xnode, Title: "this project", Argv: []string{at("bin", "xpeer")},
 			Stacks: slices.Concat(
-				stacks("tcp ws", "noise tls", "yamux mplex"), stacks("wss", "noise tls", "yamux"),
+				stacks("tcp ws", "noise tls", "yamux mplex"), stacks("wss", "noise tls", "yamux"), stacks("tcp", "plaintext", "yamux"),
 				whole("quic", "webtransport", "webrtc-direct"), private("tcp", "noise", "yamux"),
 			),
 			dir: at("interop", "xpeer"), setup: [][]string{build("xpeer")},
