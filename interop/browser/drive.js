@@ -20,7 +20,9 @@ async function look (n) {
 }
 
 async function drive (browser) {
-  const page = await browser.newPage({ viewport: { width: 1500, height: 700 } })
+  // The context stays: with it all of the tab's connections would be dropped without a word.
+  const context = await browser.newContext({ viewport: { width: 1500, height: 700 } })
+  const page = await context.newPage()
   page.on('console', message => { logged.write(`${message.type()}: ${message.text()}\n`) })
   page.on('pageerror', err => { logged.write(`${err.stack}\n`) })
   const loads = []

@@ -25,7 +25,7 @@ type body func(context.Context, *invocation) error
 // commands returns every verb; a new one is a row here and a file of its own.
 func commands() []command {
 	return []command{
-		{name: "listen", usage: "--transport tcp,ws,quic [--connect ADDR,…]", serves: true, define: listenCommand},
+		{name: "listen", usage: "--transport tcp,ws,wss,quic,webtransport,webrtc-direct [--connect ADDR,…]", serves: true, define: listenCommand},
 		{name: "ping", usage: "ADDR --count N", define: pingCommand},
 		{name: "identify", usage: "ADDR", define: identifyCommand},
 		{name: "perf", usage: "ADDR --upload B --download B", define: perfCommand},

@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -81,7 +83,10 @@ func TestEveryCommandBetweenTwoInstances(t *testing.T) {
 		{"tcp", "tls", "yamux"},
 		{"tcp", "plaintext", "yamux"},
 		{"ws", "noise", "yamux"},
+		{"wss", "tls", "yamux"},
 		{"quic", "tls", "quic"},
+		{"webtransport", "noise", "webtransport"},
+		{"webrtc-direct", "noise", "webrtc-direct"},
 	} {
 		t.Run(stack.transport+"/"+stack.security, func(t *testing.T) {
 			s := startServer(t, "--transport", stack.transport, "--security", stack.security, "--quiet")
@@ -119,6 +124,21 @@ func TestEveryCommandBetweenTwoInstances(t *testing.T) {
 				t.Errorf("idle: %v", got)
 			}
 		})
+	}
+}
+
+func TestPrivateNetwork(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "swarm.key")
+	if err := os.WriteFile(key, []byte("/key/swarm/psk/1.0.0/\n/base16/\n"+strings.Repeat("a", 64)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := startServer(t, "--pnet", key, "--quiet")
+	defer s.stop(t)
+	client(t, "ping", s.addr, "--pnet", key)
+	client(t, "handshakes", s.addr, "--pnet", key, "--count", "1")
+	args := []string{"ping", s.addr, "--timeout", "10"}
+	if status := run(t.Context(), args, strings.NewReader(""), io.Discard, t.Output()); status != exitFailed {
+		t.Errorf("exit status %d of a stranger", status)
 	}
 }
 
