@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -258,5 +259,30 @@ func TestOthers(t *testing.T) {
 	}
 	if m := machineNow(); m.own > m.all {
 		t.Errorf("%+v", m)
+	}
+}
+
+func TestRepetitionThatBreaksOffCountsForNobody(t *testing.T) {
+	broken := errors.New("broken")
+	turns := 0
+	c := &benchCase{name: "work", contenders: []contender{{name: "own"}, {name: "rival"}}}
+	c.measure = func(context.Context, contender) (sample, error) {
+		if turns++; turns == 4 {
+			return sample{}, broken
+		}
+		return sample{server: 1}, nil
+	}
+	done, err := repeatAll(t.Context(), []*benchCase{c}, 5, io.Discard)
+	if done != 1 || !errors.Is(err, broken) || len(c.samples["own"]) != 1 || len(c.samples["rival"]) != 1 {
+		t.Errorf("%d repetitions, %v, samples %v", done, err, c.samples)
+	}
+}
+
+func TestDetourGoesToTCPOnly(t *testing.T) {
+	for _, addr := range []string{"", "/ip4/127.0.0.1", "/ip4/127.0.0.1/udp/1/quic-v1", "/ip6/::1/tcp/1"} {
+		if d, through, err := newDetour(addr); err == nil {
+			t.Errorf("%s: through %s", addr, through)
+			d.close()
+		}
 	}
 }

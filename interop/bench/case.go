@@ -48,18 +48,23 @@ type sample struct {
 	trips          float64 // round trips of one operation
 }
 
-// repeat does one repetition: every contender once, another one first each time.
+// repeat does one repetition: every contender once, another one first each
+// time. What it found counts only if it found it for all.
 func (c *benchCase) repeat(ctx context.Context, rep int) error {
-	if c.samples == nil {
-		c.samples = make(map[string][]sample)
-	}
+	found := make(map[string]sample)
 	for i := range c.contenders {
 		k := c.contenders[(rep+i)%len(c.contenders)]
 		s, err := c.measure(ctx, k)
 		if err != nil {
 			return fmt.Errorf("%s, %s: %w", c.name, k.name, err)
 		}
-		c.samples[k.name] = append(c.samples[k.name], s)
+		found[k.name] = s
+	}
+	if c.samples == nil {
+		c.samples = make(map[string][]sample)
+	}
+	for name, s := range found {
+		c.samples[name] = append(c.samples[name], s)
 	}
 	return nil
 }

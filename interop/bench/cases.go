@@ -27,8 +27,8 @@ var (
 	noise        = wire{"tcp+noise", peers.Stack{Transport: "tcp", Security: "noise", Muxer: "yamux"}, 1, 1, []string{"aead", "tcp"}}
 	overTLS      = wire{"tcp+tls", peers.Stack{Transport: "tcp", Security: "tls", Muxer: "yamux"}, 1, 0.9, []string{"tls"}}
 	websocket    = wire{"ws+noise", peers.Stack{Transport: "ws", Security: "noise", Muxer: "yamux"}, 2, 0.6, []string{"aead"}}
-	overQUIC     = wire{"quic", peers.Stack{Transport: "quic", Security: "tls", Muxer: "yamux"}, 4, 1, []string{"quic"}}
-	webtransport = wire{"webtransport", peers.Stack{Transport: "webtransport", Security: "noise", Muxer: "yamux"}, 4, 1, []string{"quic"}}
+	overQUIC     = wire{"quic", peers.Stack{Transport: "quic", Security: "tls", Muxer: "yamux"}, 2, 1, []string{"quic"}}
+	webtransport = wire{"webtransport", peers.Stack{Transport: "webtransport", Security: "noise", Muxer: "yamux"}, 2, 1, []string{"quic"}}
 	webrtcDirect = wire{"webrtc-direct", peers.Stack{Transport: "webrtc-direct", Security: "noise", Muxer: "yamux"}, 16, 0.6, nil}
 )
 

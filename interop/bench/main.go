@@ -6,16 +6,20 @@
 //	go run ./interop/bench [--reps 5] [--quick] [--json] [--bytes N] [--only WORDS]
 //
 // It compares processor time, system calls, memory and round trips, never
-// rates: those say more about the machine's other work. A case may have a bar,
-// the most that this project's peer is to take as a multiple of go-libp2p's;
-// the figures say which bars are missed, and that is no failure of the run. Every repetition runs every case once
-// for every contender, and ratios are taken inside a repetition, for the same
-// work takes different processor time at different times. It runs on Linux.
+// rates: those say more about the machine's other work. Every repetition runs
+// every case once for every contender, and ratios are taken inside a
+// repetition, for the same work takes different processor time at different
+// times. A case may have a bar, the most that this project's peer is to take as
+// a multiple of go-libp2p's; the figures say which bars are missed, and that is
+// no failure of the run. A run that is interrupted prints what it has found.
+//
+// It runs on Linux.
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -39,7 +43,7 @@ type sizes struct {
 }
 
 var (
-	full  = sizes{bytes: 1 << 30, handshakes: 2000, streams: 20000, conns: 300}
+	full  = sizes{bytes: 512 << 20, handshakes: 2000, streams: 20000, conns: 300}
 	quick = sizes{bytes: 64 << 20, handshakes: 200, streams: 2000, conns: 50}
 )
 
@@ -47,7 +51,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	reps := flag.Int("reps", 0, "repetitions; default 5, or 1 with --quick")
 	isQuick := flag.Bool("quick", false, "little work: shows that everything runs, and rough figures")
-	bytes := flag.Uint64("bytes", 0, "bytes of one transfer over TCP, a part of it over what costs more; default 1 GiB, or 64 MiB with --quick")
+	bytes := flag.Uint64("bytes", 0, "bytes of one transfer over TCP, a part of it over what costs more; default 512 MiB, or 64 MiB with --quick")
 	only := flag.String("only", "", "only the cases whose name contains one of these, comma separated")
 	asJSON := flag.Bool("json", false, "print the figures as JSON")
 	flag.Parse()
@@ -110,25 +114,34 @@ func bench(ctx context.Context, s sizes, reps int, only string, asJSON bool, out
 		return fmt.Errorf("--only %s: no such case", only)
 	}
 	before := machineNow()
-	for rep := range reps {
-		for _, c := range cases {
-			begun := time.Now()
-			if err := c.repeat(ctx, rep); err != nil {
-				return err
-			}
-			fmt.Fprintf(log, "repetition %d of %d: %s (%.0f s)\n", rep+1, reps, c.name, time.Since(begun).Seconds())
-		}
-	}
-	r := report{Go: runtime.Version(), CPUs: runtime.NumCPU(), Reps: reps, Others: before.others(machineNow())}
+	done, failed := repeatAll(ctx, cases, reps, log)
+	r := report{Go: runtime.Version(), CPUs: runtime.NumCPU(), Reps: done, Others: before.others(machineNow())}
 	for _, c := range cases {
-		r.Cases = append(r.Cases, c.outcome())
+		if len(c.samples) > 0 {
+			r.Cases = append(r.Cases, c.outcome())
+		}
 	}
 	if asJSON {
 		enc := json.NewEncoder(out)
 		enc.SetIndent("", "  ")
-		return enc.Encode(r)
+		return errors.Join(failed, enc.Encode(r))
 	}
-	return r.print(out)
+	return errors.Join(failed, r.print(out))
+}
+
+// repeatAll does the cases in turn, and returns how often it did all of them. An
+// error ends that; what was found until then counts.
+func repeatAll(ctx context.Context, cases []*benchCase, reps int, log io.Writer) (done int, err error) {
+	for rep := range reps {
+		for _, c := range cases {
+			begun := time.Now()
+			if err := c.repeat(ctx, rep); err != nil {
+				return rep, err
+			}
+			fmt.Fprintf(log, "repetition %d of %d: %s (%.0f s)\n", rep+1, reps, c.name, time.Since(begun).Seconds())
+		}
+	}
+	return reps, nil
 }
 
 // named says whether a case's name contains one of the comma separated words.
