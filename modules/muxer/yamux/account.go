@@ -2,11 +2,7 @@
 
 package yamux
 
-import (
-	"fmt"
-
-	"github.com/xnode-p2p/xnode/core"
-)
+import "github.com/xnode-p2p/xnode/core"
 
 const (
 	// initialPriority is the priority with which the initial window of a
@@ -18,7 +14,8 @@ const (
 	// Data lies in the library's buffer frame by frame, and small frames cost
 	// far more than they carry. Of frames with less than smallFrame bytes,
 	// 2*smallBlock may lie unread on one stream for the price of its window;
-	// every further block of them costs smallCost each.
+	// every further block of them costs smallCost each. A stream that cannot pay
+	// is reset.
 	smallFrame = 64
 	smallBlock = 2048
 	smallCost  = 96
@@ -80,18 +77,19 @@ func (l *ledger) open(id uint32) *stream {
 }
 
 // small counts a small frame and pays for it if too many wait for the reader.
-func (l *ledger) small(st *stream) error {
+// It reports false if there is no memory for that.
+func (st *stream) small() bool {
 	if st.smalls++; st.smalls < smallBlock {
-		return nil
+		return true
 	}
 	if st.read.Load() >= st.mark {
 		st.account.Release(int(st.paid) * smallBlock * smallCost)
 		st.paid = 0
-	} else if err := st.account.Reserve(smallBlock*smallCost, growthPriority); err != nil {
-		return fmt.Errorf("stream %d: too many frames of less than %d bytes wait for the reader: %w", st.id, smallFrame, err)
+	} else if st.account.Reserve(smallBlock*smallCost, growthPriority) != nil {
+		return false
 	} else {
 		st.paid++
 	}
 	st.mark, st.smalls = st.arrived, 0
-	return nil
+	return true
 }

@@ -402,8 +402,14 @@ func TestEvil_C7_TinyAndEmptyFrames(t *testing.T) {
 		if got, want := p.memory.Reserved(), initialWindow+blocks*cost; got != want {
 			t.Errorf("%d bytes are reserved, want %d", got, want)
 		}
-		p.send(typeData, 0, 1, 1)
-		p.wantViolation()
+		for range maxAbuse + 2 {
+			p.send(typeData, 0, 1, 1)
+		}
+		p.wantRefused(1)
+		if n := p.memory.Reserved(); n != 0 {
+			t.Errorf("%d bytes are reserved after the stream", n)
+		}
+		p.wantAlive(3)
 	})
 	withRawPeer(t, func(t *testing.T, p *rawPeer) {
 		// A reader makes any number of them welcome.

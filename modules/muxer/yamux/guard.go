@@ -28,7 +28,7 @@ type guard struct {
 	head header
 	rest []byte // what of head the library has not read yet
 	body uint32 // what of the body it has not read yet
-	fin  uint32 // the stream whose end is to follow the body
+	tail header // a window update that the library reads after the body; zero if there is none
 
 	// For writing, which only the library's sender does.
 	until time.Time // the deadline for the next Write; zero if it is as before
@@ -80,9 +80,9 @@ func (g *guard) explainRead(err error) error {
 
 // next reads a header and has it judged.
 func (g *guard) next() error {
-	if g.fin != 0 {
-		g.head = newHeader(typeWindowUpdate, flagFIN, g.fin, 0)
-		g.rest, g.fin = g.head[:], 0
+	if g.tail != (header{}) {
+		g.head, g.tail = g.tail, header{}
+		g.rest = g.head[:]
 		return nil
 	}
 	if _, err := io.ReadFull(g.Conn, g.head[:]); err != nil {
@@ -104,12 +104,13 @@ func (g *guard) next() error {
 		if err := g.writeFrame(reset); err != nil {
 			return err
 		}
+		g.tail = newHeader(typeWindowUpdate, flagRST, id, 0)
 	}
 	g.rest, g.body = g.head[:], g.head.body()
 	if flags := g.head.flags(); g.body > 0 && flags&flagFIN != 0 {
 		// The library would tell a reader of the end before it has the data.
 		g.head.setFlags(flags &^ flagFIN)
-		g.fin = g.head.id()
+		g.tail = newHeader(typeWindowUpdate, flagFIN, id, 0)
 	}
 	return nil
 }

@@ -38,8 +38,9 @@ type ledger struct {
 }
 
 // received judges a frame of the remote, and changes its header where the
-// library must not see it as it is. If refused is true the remote must be told
-// that its stream is reset; an error ends the connection.
+// library must not see it as it is. If refused is true there is no memory for
+// the stream: the remote and the library must be told that it is reset. An error
+// ends the connection.
 func (l *ledger) received(h *header) (refused bool, err error) {
 	if h.version() != 0 {
 		return false, fmt.Errorf("version %d", h.version())
@@ -86,7 +87,6 @@ func (l *ledger) receivedLocked(h *header) (refused bool, err error) {
 		if st, err = l.syn(h, theirs); err != nil {
 			return false, err
 		}
-		refused = st.reset == byLocal
 	}
 	switch {
 	case st != nil:
@@ -106,7 +106,9 @@ func (l *ledger) receivedLocked(h *header) (refused bool, err error) {
 		h.void()
 		return false, nil
 	}
-	return refused, l.advance(h, st, theirs)
+	told := flags&flagSYN == 0 && st.sentRST
+	err = l.advance(h, st, theirs)
+	return st.sentRST && !told, err
 }
 
 // isTheirs reports whether streams with this ID are opened by the remote.
@@ -130,7 +132,8 @@ func (l *ledger) syn(h *header, theirs bool) (*stream, error) {
 	st := newStream(id, account)
 	l.streams[id] = st
 	if err != nil {
-		st.reset = byLocal
+		st.refuse()
+		st.handed = true // the library will not even know it
 	}
 	return st, nil
 }
@@ -163,13 +166,13 @@ func (l *ledger) advance(h *header, st *stream, theirs bool) error {
 			if n > 0 && l.abuses.exceeded() {
 				return errTooManyPointless
 			}
-		} else if n > 0 && n < smallFrame && !unwanted {
-			if err := l.small(st); err != nil {
-				return err
-			}
+		} else if n > 0 && n < smallFrame && !unwanted && !st.small() {
+			st.refuse()
 		}
 	} else if flags&flagRST != 0 {
-		st.code = core.StreamCode(n)
+		if st.reset == 0 {
+			st.code = core.StreamCode(n)
+		}
 		h.setLength(0)
 	} else {
 		if uint64(st.credit)+uint64(n) > maxCredit {
@@ -227,6 +230,9 @@ func (l *ledger) sent(h *header) bool {
 	if st == nil {
 		return true
 	}
+	if st.sentRST {
+		return false // nothing follows a reset
+	}
 	if h.kind() == typeData {
 		st.credit -= min(n, st.credit)
 	} else if flags&(flagSYN|flagACK) != 0 {
@@ -259,9 +265,8 @@ func (l *ledger) settle(st *stream) {
 	if local {
 		st.release()
 	}
-	// A stream that the library still holds ready to hand out stays known. One
-	// that was refused it never had.
-	if !local || st.lingers || !st.handed && st.reset != byLocal {
+	// A stream that the library still holds ready to hand out stays known.
+	if !local || st.lingers || !st.handed {
 		if st.lingers && st.gotFIN {
 			delete(l.streams, st.id)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -123,6 +124,24 @@ func (p *rawPeer) wantAlive(id uint32) {
 			p.t.Fatal(err)
 		}
 		return
+	}
+}
+
+// wantRefused fails the test unless a stream was reset for want of memory, once,
+// and the session lives. Nothing else may follow.
+func (p *rawPeer) wantRefused(id uint32) {
+	p.t.Helper()
+	if p.ended() {
+		_, err := p.session.AcceptStream()
+		p.t.Fatalf("the session has ended: %v", err)
+	}
+	frames := p.received(func(h header) bool { return h.id() == id })
+	reset := newHeader(typeWindowUpdate, flagRST, id, uint32(core.StreamLimitExceeded))
+	if n := len(frames); n == 0 || frames[n-1] != reset {
+		p.t.Errorf("stream %d: got %x, want %x in the end", id, frames, reset)
+	}
+	if n := len(slices.DeleteFunc(frames, func(h header) bool { return !isReset(h) })); n > 1 {
+		p.t.Errorf("stream %d was reset %d times", id, n)
 	}
 }
 

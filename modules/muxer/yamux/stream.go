@@ -60,8 +60,9 @@ type stream struct {
 	library *yamux.Stream
 	session *session
 
-	// The library mistakes two writers at once for less data than it is.
-	writing turn
+	// The library mistakes two writers at once for less data than it is, and
+	// wakes one of several readers when there is something for all of them.
+	writing, reading turn
 }
 
 // newStream returns the record of a stream, which from then on has the account.
@@ -69,6 +70,11 @@ func newStream(id uint32, account core.StreamMemory) *stream {
 	st := &stream{id: id, window: initialWindow, size: initialWindow, credit: initialWindow, account: account}
 	st.due.Store(initialWindow / 2)
 	return st
+}
+
+// refuse resets a stream for which there is no memory.
+func (s *stream) refuse() {
+	s.reset, s.code, s.sentRST = byLocal, core.StreamLimitExceeded, true
 }
 
 // release gives back the memory that is charged to the stream.
@@ -87,7 +93,9 @@ func (s *stream) Read(b []byte) (int, error) {
 		return 0, nil
 	}
 	for {
+		s.reading.take()
 		n, err := s.library.Read(b)
+		s.reading.give()
 		if n > 0 {
 			// An error that comes with data is about credit, which is not
 			// the library's concern. The next Read finds what it was.

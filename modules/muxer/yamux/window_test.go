@@ -286,7 +286,7 @@ func TestCreditComesWithTheACK(t *testing.T) {
 }
 
 // What one stream holds is in its account and no other; small frames that its
-// limit has no room for end the connection.
+// limit has no room for end the stream.
 func TestEvil_C7_SmallFramesOfOneStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const cost = smallBlock * smallCost
@@ -333,7 +333,9 @@ func TestEvil_C7_SmallFramesOfOneStream(t *testing.T) {
 		small(smallBlock - 1)
 		want("as many as are free", initialWindow+2*cost, 0)
 		small(1)
-		p.wantViolation()
+		want("one more", 0, 0)
+		p.wantRefused(1)
+		p.wantAlive(5)
 	})
 }
 
