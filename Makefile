@@ -4,7 +4,7 @@ FUZZTIME ?= 5s
 # Flags of the two runners: make interop RUN='--peers go', make bench RUN='--reps 3 --only stream'
 RUN ?=
 
-.PHONY: help build test short lint fmt fuzz interop bench bench-quick generate check clean
+.PHONY: help build test short lint fmt fuzz interop browser bench bench-quick generate check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,6 +36,9 @@ fuzz: ## every fuzz target, for FUZZTIME each (5s)
 
 interop: ## the matrix against go-libp2p, js-libp2p and py-libp2p, which it sets up
 	go run ./interop/run $(RUN)
+
+browser: ## js-libp2p in a headless Chromium, which it installs, against xnode
+	go run ./interop/browser
 
 bench: ## what work costs, against go-libp2p and against bare TCP (minutes)
 	go run ./interop/bench $(RUN)

@@ -14,6 +14,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -81,7 +82,7 @@ func (r *run) main(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer n.stop()
+	defer func() { err = errors.Join(err, n.stop()) }()
 	cases, err := casesOf(n.addrs)
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ func (o *outcome) check(cases []testCase, agent string) error {
 		}
 	}
 	if o.Left.Error != "" {
-		errs = append(errs, fmt.Errorf("the node, tab closed: %s", strings.TrimSpace(o.Left.Error)))
+		errs = append(errs, fmt.Errorf("the node, tab closed: %s", oneLine(o.Left.Error)))
 	}
 	return errors.Join(errs...)
 }
@@ -62,7 +62,7 @@ func (l *load) check(cases []testCase, agent string) (errs []error) {
 		errs = append(errs, errors.New(l.Error))
 	}
 	if l.Node.Error != "" {
-		errs = append(errs, fmt.Errorf("the node: %s", strings.TrimSpace(l.Node.Error)))
+		errs = append(errs, fmt.Errorf("the node: %s", oneLine(l.Node.Error)))
 	}
 	for _, want := range cases {
 		at := slices.IndexFunc(l.Cases, func(r result) bool { return r.testCase == want })
@@ -97,73 +97,70 @@ func (r *result) check(conns []conn, agent string) error {
 	return nil
 }
 
-// print writes an outcome as tables.
+// print writes an outcome as a table, and what there is to say below.
 func print(w io.Writer, o *outcome) error {
 	fmt.Fprintf(w, "Chromium %s; times in ms\n\n", o.Browser)
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(t, "load\tcase\tresult\tdial\tpings\techo 1 MiB\tpings by xnode")
+	var notes []string
 	for i, l := range o.Loads {
 		for _, r := range l.Cases {
-			if r.Refused || !r.OK {
-				fmt.Fprintf(t, "%d\t%s\t%s\n", i+1, r.Name, r.verdict())
-				continue
+			mark, note := r.mark()
+			fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n",
+				i+1, r.Name, mark, times(r.Dial), times(r.Pings...), times(r.Echo), times(r.Back...))
+			if note != "" {
+				notes = append(notes, fmt.Sprintf("load %d, %s: %s", i+1, r.Name, note))
 			}
-			fmt.Fprintf(t, "%d\t%s\t%s\t%.1f\t%s\t%.1f\t%s\n", i+1, r.Name, r.verdict(), r.Dial, times(r.Pings), r.Echo, times(r.Back))
 		}
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintln(w)
 	for i, l := range o.Loads {
-		l.Node.print(w, fmt.Sprintf("load %d", i+1))
+		notes = append(notes, l.Node.lines(fmt.Sprintf("load %d", i+1))...)
 	}
-	o.Left.print(w, "tab closed")
-	return nil
+	notes = append(notes, o.Left.lines("tab closed")...)
+	_, err := fmt.Fprintf(w, "\n%s\n", strings.Join(notes, "\n"))
+	return err
 }
 
-// print tells of a look at the node.
-func (l *look) print(w io.Writer, when string) {
+// lines tells of a look at the node.
+func (l *look) lines(when string) []string {
 	if l.Error != "" {
-		fmt.Fprintf(w, "%s: the node: ✘ %s\n", when, strings.TrimSpace(l.Error))
-		return
+		return []string{fmt.Sprintf("%s: the node: ✘ %s", when, oneLine(l.Error))}
 	}
 	waited := ""
 	if len(l.Waited) > 0 {
-		waited = fmt.Sprintf(" (%s until then)", strings.Join(l.Waited, ", "))
+		waited = fmt.Sprintf(" (before: %s)", strings.Join(l.Waited, ", "))
 	}
-	fmt.Fprintf(w, "%s: the node has %d connections, after %.1f s%s; others are served: tcp %.1f, quic %.1f\n",
-		when, len(l.Conns), l.Seconds, waited, l.Others["tcp"], l.Others["quic"])
+	lines := []string{fmt.Sprintf("%s: the node has %d connections after %.1f s%s; it serves others: tcp %.1f ms, quic %.1f ms",
+		when, len(l.Conns), l.Seconds, waited, l.Others["tcp"], l.Others["quic"])}
 	for _, c := range l.Conns {
-		fmt.Fprintf(w, "   %s from %s, %s\n", c.Transport, c.Addr, c.Agent)
+		lines = append(lines, fmt.Sprintf("   %s from %s: %s", c.Transport, c.Addr, oneLine(c.Agent)))
 	}
+	return lines
 }
 
-// maxReason is how much of a reason stands in the table, in bytes.
-const maxReason = 70
-
-func (r *result) verdict() string {
+// mark returns what stands in the table, and what there is to say below.
+func (r *result) mark() (mark, note string) {
 	switch {
-	case r.OK && !r.Refused:
-		return "✔"
-	case r.OK:
-		return "✔ refused: " + cut(r.Error)
+	case !r.OK:
+		return "✘", oneLine(r.Error)
+	case r.Refused:
+		return "✔ refused", oneLine(r.Error)
 	}
-	return "✘ " + cut(r.Error)
+	return "✔", ""
 }
 
-func cut(s string) string {
-	s = strings.Join(strings.Fields(s), " ") // a tab would begin another cell
-	if len(s) > maxReason {
-		s = strings.ToValidUTF8(s[:maxReason], "") + "…"
-	}
-	return s
-}
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-func times(list []float64) string {
-	texts := make([]string, len(list))
-	for i, t := range list {
-		texts[i] = fmt.Sprintf("%.1f", t)
+// times shows times that were taken: of none there is nothing to show.
+func times(list ...float64) string {
+	var texts []string
+	for _, t := range list {
+		if t != 0 {
+			texts = append(texts, fmt.Sprintf("%.1f", t))
+		}
 	}
 	return strings.Join(texts, ", ")
 }

