@@ -72,9 +72,14 @@ func (s *socket) readPackets() {
 			return
 		}
 		*buffer = (*buffer)[:n]
-		if to := s.receiver(*buffer, from); to == nil || !to.enqueue(datagram{buffer, from}) {
-			s.pool.Put(buffer)
-		}
+		s.distribute(buffer, from)
+	}
+}
+
+// distribute gives a datagram to whose it is, and the buffer back if it is nobody's.
+func (s *socket) distribute(buffer *[]byte, from net.Addr) {
+	if to := s.receiver(*buffer, from); to == nil || !to.enqueue(datagram{buffer, from}) {
+		s.pool.Put(buffer)
 	}
 }
 

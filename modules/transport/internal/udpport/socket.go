@@ -62,7 +62,7 @@ func open(n Node, at netip.AddrPort, listed bool) (*socket, error) {
 func (s *socket) start(id core.Identity) error {
 	key, err := resetKey(id, s.at)
 	s.quic = &quic.Transport{
-		Conn:                s.udp,
+		Conn:                newSieve(s),
 		StatelessResetKey:   &key,
 		VerifySourceAddress: s.mustValidate,
 		ConnContext:         s.admit,
