@@ -69,13 +69,7 @@ var stagesOf = map[string][]stage{
 			}
 			return drips(upgrade[:60])(t, s)
 		}},
-	}, negotiation(func(t *testing.T, c net.Conn) (net.Conn, error) {
-		s, err := secure(t, c)
-		if err != nil {
-			return nil, err
-		}
-		return websocket(t, s)
-	})...),
+	}, negotiation(secureWebsocket)...),
 }
 
 // negotiation are the stages on a connection that bytes can be sent on, which
@@ -218,6 +212,15 @@ func websocket(_ *testing.T, c net.Conn) (net.Conn, error) {
 			return &framed{Conn: c, r: r}, nil
 		}
 	}
+}
+
+// secureWebsocket makes one within TLS.
+func secureWebsocket(t *testing.T, c net.Conn) (net.Conn, error) {
+	s, err := secure(t, c)
+	if err != nil {
+		return nil, err
+	}
+	return websocket(t, s)
 }
 
 // framed is a client's end of a WebSocket, without a mask that would hide
