@@ -62,7 +62,7 @@ func All(root string) []Peer {
 				whole("quic", "webrtc-direct"), private("tcp", "noise", "yamux"),
 			),
 			dir: at("interop", "js"), made: "node_modules/@libp2p/webrtc",
-			// Not npm ci: it wants every optional package in the lock, also those of @chainsafe/libp2p-quic that no registry has.
+			// Not npm ci: it wants every optional package in the lock, also those of @chainsafe/libp2p-quic that npm's registry lacks.
 			setup: [][]string{{"npm", "install", "--no-save", "--no-audit", "--no-fund"}},
 		},
 		{
