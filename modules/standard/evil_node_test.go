@@ -48,8 +48,8 @@ const (
 	moreHeap       = 2 << 20
 )
 
-// everything is a node with all transports on one TCP and one UDP port. Its
-// handshakes over UDP are given up early, so that tests see that.
+// everything is a node with all transports on one TCP and one UDP port: on an
+// address, with a port, limits, and a timeout of handshakes over UDP.
 const everything = `{
 	"listen": [
 		"/ip4/%[1]s/tcp/%[2]d", "/ip4/%[1]s/tcp/%[2]d/ws", "/ip4/%[1]s/tcp/%[2]d/tls/ws",
@@ -57,8 +57,8 @@ const everything = `{
 	],
 	"transports": {
 		"tcp": {}, "websocket": {"certificate": {"module": "selfsigned"}},
-		"quic": {"handshake_timeout": "4s"}, "webtransport": {"handshake_timeout": "4s"},
-		"webrtcdirect": {"handshake_timeout": "4s"}
+		"quic": {"handshake_timeout": "%[4]s"}, "webtransport": {"handshake_timeout": "%[4]s"},
+		"webrtcdirect": {"handshake_timeout": "%[4]s"}
 	},
 	"security": [{"module": "noise"}, {"module": "tls"}],
 	"muxers": [{"module": "yamux"}, {"module": "mplex"}],
@@ -93,11 +93,8 @@ func newSite(t *testing.T, limits string) *site {
 	t.Helper()
 	t.Setenv("XNODE_DATA", t.TempDir())
 	s := &site{port: freePort(t)}
-	s.Host = startNode(t, 1, fmt.Sprintf(everything, victimIP, s.port, limits))
-	t.Cleanup(s.Handle(echoProtocol, func(st core.Stream) error {
-		_, err := io.Copy(st, st)
-		return err
-	}))
+	s.Host = startNode(t, 1, fmt.Sprintf(everything, victimIP, s.port, limits, "4s"))
+	t.Cleanup(s.Handle(echoProtocol, echo))
 	for i, w := range ways {
 		h := startNode(t, uint64(100+i), w.config)
 		s.newcomers = append(s.newcomers, startNode(t, uint64(200+i), w.config))
@@ -117,6 +114,11 @@ func newSite(t *testing.T, limits string) *site {
 		s.canaries = append(s.canaries, cn)
 	}
 	return s
+}
+
+func echo(s core.Stream) error {
+	_, err := io.Copy(s, s)
+	return err
 }
 
 // startNode starts a node with the modules of a configuration. It logs nowhere.
