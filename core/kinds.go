@@ -117,7 +117,7 @@ type PrivateNetwork interface {
 	Security
 
 	// Protect returns conn in its protection. Nothing is sent before the
-	// first Write.
+	// first Read or Write.
 	Protect(conn net.Conn) (net.Conn, error)
 }
 

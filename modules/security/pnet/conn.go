@@ -50,7 +50,7 @@ type outbound struct {
 	mu        sync.Mutex
 	nonce     [nonceSize]byte
 	sent      int        // how much of the nonce has been written
-	keystream *keystream // nil until the first Write
+	keystream *keystream // nil until the first Write, or Read
 }
 
 func newConn(c net.Conn, key secret, b *buffers) *conn {
@@ -63,6 +63,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.keystream == nil && len(p) > 0 {
+		c.greet()
 		if err := c.readNonce(); err != nil {
 			return 0, err
 		}
@@ -88,16 +89,37 @@ func (c *conn) readNonce() error {
 	return err
 }
 
+// greet sends the nonce if that has not happened: js-libp2p waits for the
+// remote's before it sends its own. Whoever writes meanwhile does it. An error
+// is for the next Write to find: what the remote has sent can be read still.
+func (c *conn) greet() {
+	out := c.out
+	if !out.mu.TryLock() {
+		return
+	}
+	defer out.mu.Unlock()
+	if out.sent < nonceSize {
+		c.beginLocked()
+		n, _ := c.Conn.Write(out.nonce[out.sent:])
+		out.sent += n
+	}
+}
+
+// beginLocked draws the nonce, once.
+func (c *conn) beginLocked() {
+	if c.out.keystream == nil {
+		_, _ = rand.Read(c.out.nonce[:]) // it cannot fail
+		c.out.keystream = newKeystream(c.key(), &c.out.nonce)
+	}
+}
+
 // Write implements [net.Conn]. The nonce goes before the first bytes, in one
 // write with them.
 func (c *conn) Write(p []byte) (written int, err error) {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	if c.out.keystream == nil && len(p) > 0 {
-		if _, err := rand.Read(c.out.nonce[:]); err != nil {
-			return 0, err
-		}
-		c.out.keystream = newKeystream(c.key(), &c.out.nonce)
+	if len(p) > 0 {
+		c.beginLocked()
 	}
 	for written < len(p) {
 		n, err := c.writeSome(p[written:])

@@ -241,6 +241,31 @@ func TestEvil_OtherKey(t *testing.T) {
 	}
 }
 
+// Two who both wait for the other's nonce, as js-libp2p does, get it.
+func TestReadSendsTheNonce(t *testing.T) {
+	x, y := memnet.Pipe()
+	a, b := protect(t, load(t), x), protect(t, load(t), y)
+	var wg sync.WaitGroup
+	got := make([]byte, 5)
+	wg.Go(func() { _, _ = io.ReadFull(a, got[:3]) }) // before anything is written
+	nonce := make([]byte, nonceSize)
+	if _, err := io.ReadFull(y, nonce); err != nil {
+		t.Fatal(err)
+	}
+	b.(*conn).in.keystream = newKeystream(b.(*conn).key(), (*[nonceSize]byte)(nonce))
+	if _, err := b.Write([]byte("abc")); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	if _, err := a.Write([]byte("de")); err != nil {
+		t.Fatal(err)
+	}
+	back := make([]byte, 2)
+	if _, err := io.ReadFull(b, back); err != nil || string(back) != "de" || string(got[:3]) != "abc" {
+		t.Errorf("%q and %q, %v", got, back, err) // the nonce came once
+	}
+}
+
 func TestEvil_CutOff(t *testing.T) {
 	for n := range nonceSize + 1 {
 		x, y := memnet.Pipe()

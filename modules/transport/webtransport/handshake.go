@@ -5,6 +5,7 @@ package webtransport
 import (
 	"context"
 	"net"
+	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/webtransport-go"
@@ -13,6 +14,9 @@ import (
 	"github.com/xnode-p2p/xnode/core/peer"
 	"github.com/xnode-p2p/xnode/modules/security/noise"
 )
+
+// closingTime is how long the remote may take to close the first stream.
+const closingTime = 10 * time.Second
 
 // identify proves to the server of a session who this node is, and learns who
 // the server is: expect, who must know the certificates that the address names.
@@ -48,8 +52,19 @@ func (t *Transport) handshake(ctx context.Context, c *conn, s *webtransport.Stre
 	}
 	c.id, c.key = remote.RemotePeer(), remote.RemotePublicKey()
 	_ = s.Close() // the last message may be on its way still
-	s.CancelRead(webtransport.StreamErrorCode(core.StreamNoError))
+	c.running.Go(func() { c.finishNoise(s) })
 	return remote, nil
+}
+
+// finishNoise waits for the remote to close the first stream. To stop it would
+// be an error to js-libp2p, which waits for its close to be acknowledged. A
+// remote that has more to say on it breaks the protocol.
+func (c *conn) finishNoise(s *webtransport.Stream) {
+	_ = s.SetReadDeadline(time.Now().Add(closingTime))
+	if n, _ := s.Read(make([]byte, 1)); n > 0 {
+		_ = c.session.CloseWithError(webtransport.SessionErrorCode(core.ConnProtocolViolation), "")
+	}
+	s.CancelRead(webtransport.StreamErrorCode(core.StreamNoError))
 }
 
 // noiseStream makes a stream a [net.Conn].
