@@ -19,12 +19,18 @@ func requestWith(header string) string {
 	return strings.TrimSuffix(upgrade, "\r\n") + header + "\r\n"
 }
 
+// HTTP and WebSockets on the shared port, from who knows neither.
+func TestEvil_Q11(t *testing.T) {
+	s := newSite(t, roomy)
+	t.Run("requests", func(t *testing.T) { testRequests(t, s) })
+	t.Run("frames", func(t *testing.T) { testFrames(t, s) })
+}
+
 // What browsers, proxies and attackers may ask for on the shared port is answered
 // within bounds, in the clear and within TLS, and the connection closed unless
 // it is a WebSocket. A page from anywhere may have one: who its user is, is for
 // the security handshake to say.
-func TestEvil_Q11_Requests(t *testing.T) {
-	s := newSite(t, roomy)
+func testRequests(t *testing.T, s *site) {
 	s.siege(t, func() {
 		for name, tc := range map[string]struct{ says, want string }{
 			"a page of another origin": {requestWith("Origin: https://evil.example\r\n"), "HTTP/1.1 101 "},
@@ -72,8 +78,7 @@ func TestEvil_Q11_Requests(t *testing.T) {
 }
 
 // Frames that no client sends end their connection.
-func TestEvil_Q11_Frames(t *testing.T) {
-	s := newSite(t, roomy)
+func testFrames(t *testing.T, s *site) {
 	s.siege(t, func() {
 		for name, frames := range map[string]string{
 			"not masked":             "\x82\x01a",

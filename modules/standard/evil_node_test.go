@@ -86,6 +86,7 @@ type site struct {
 	port      uint16
 	canaries  []*canary    // one for each way, connected all the time
 	newcomers []*host.Host // one for each way, who come and go
+	visited   bool         // they have been there
 }
 
 // newSite starts a node with limits, and connects its canaries.
@@ -201,6 +202,7 @@ func (s *site) info(t testing.TB, suffix string) peer.AddrInfo {
 // visit has a newcomer come in each way, say something and leave.
 func (s *site) visit(t testing.TB) {
 	t.Helper()
+	s.visited = true
 	for i, w := range ways {
 		if err := s.visitBy(t, i); err != nil {
 			t.Errorf("a newcomer over %s: %v", w.name, err)
@@ -227,7 +229,9 @@ func (s *site) visitBy(t testing.TB, way int) error {
 // what they counted before, and so do goroutines, file descriptors and heap.
 func (s *site) siege(t *testing.T, attack func()) {
 	t.Helper()
-	s.visit(t) // what begins with the first connection of a kind has begun
+	if !s.visited {
+		s.visit(t) // what begins with the first connection of a kind has begun
+	}
 	await(t, s.settled)
 	base, goroutines, files := s.Limits(), runtime.NumGoroutine(), openFiles(t)
 	heap := heapInUse()
