@@ -3,6 +3,7 @@
 package webtransport
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -59,6 +60,30 @@ func TestEvil_A7_Garbage(t *testing.T) {
 	}
 	for i, a := range server.admissions.List() {
 		a.WaitEnded(t, i)
+	}
+	server.canary(t, client)
+}
+
+// The stream of the handshake is the client's to close, in its own time. What it
+// says on it is of no consequence.
+func TestEvil_A7_AfterTheHandshake(t *testing.T) {
+	client, server := pair(t, `{}`)
+	for _, says := range []string{"", "and another thing"} {
+		c := newRawClient(t, server)
+		session := c.session(t, "webtransport").StreamID()
+		_, first := c.handshake(t, server, session)
+		io.WriteString(first, says)
+		echo := c.stream(t, session)
+		io.WriteString(echo, "hello")
+		echo.Close()
+		if got, err := io.ReadAll(echo); string(got) != "hello" || err != nil {
+			t.Errorf("%q comes back, %v", got, err)
+		}
+		if err := first.Context().Err(); err != nil && says == "" {
+			t.Errorf("the server wants no more of the first stream: %v", context.Cause(first.Context()))
+		}
+		first.Close()
+		c.quic.CloseWithError(0, "")
 	}
 	server.canary(t, client)
 }

@@ -52,18 +52,16 @@ func (t *Transport) handshake(ctx context.Context, c *conn, s *webtransport.Stre
 	}
 	c.id, c.key = remote.RemotePeer(), remote.RemotePublicKey()
 	_ = s.Close() // the last message may be on its way still
-	c.running.Go(func() { c.finishNoise(s) })
+	c.running.Go(func() { finishNoise(s) })
 	return remote, nil
 }
 
-// finishNoise waits for the remote to close the first stream. To stop it would
-// be an error to js-libp2p, which waits for its close to be acknowledged. A
-// remote that has more to say on it breaks the protocol.
-func (c *conn) finishNoise(s *webtransport.Stream) {
+// finishNoise waits for the remote to close the first stream. To stop it at once
+// would be an error to js-libp2p, which waits for its close to be acknowledged.
+// What else a remote says on it is nobody's.
+func finishNoise(s *webtransport.Stream) {
 	_ = s.SetReadDeadline(time.Now().Add(closingTime))
-	if n, _ := s.Read(make([]byte, 1)); n > 0 {
-		_ = c.session.CloseWithError(webtransport.SessionErrorCode(core.ConnProtocolViolation), "")
-	}
+	_, _ = s.Read(make([]byte, 1))
 	s.CancelRead(webtransport.StreamErrorCode(core.StreamNoError))
 }
 

@@ -122,8 +122,17 @@ func (c *rawClient) stream(t testing.TB, session quic.StreamID) *quic.Stream {
 	return s
 }
 
-// identify runs Noise on the first stream of a session.
+// identify runs Noise on the first stream of a session, and closes that.
 func (c *rawClient) identify(t testing.TB, s *serving, session quic.StreamID) *noise.Conn {
+	t.Helper()
+	n, st := c.handshake(t, s, session)
+	st.Close()
+	st.CancelRead(0)
+	return n
+}
+
+// handshake is the same without the end.
+func (c *rawClient) handshake(t testing.TB, s *serving, session quic.StreamID) (*noise.Conn, *quic.Stream) {
 	t.Helper()
 	st := c.stream(t, session)
 	n, err := new(noise.Noise).Handshake(t.Context(), rawStream{st, c.quic}, core.Handshake{
@@ -134,9 +143,7 @@ func (c *rawClient) identify(t testing.TB, s *serving, session quic.StreamID) *n
 	if err != nil {
 		t.Fatal(err)
 	}
-	st.Close()
-	st.CancelRead(0)
-	return n
+	return n, st
 }
 
 // rawStream makes a QUIC stream a [net.Conn].
