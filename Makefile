@@ -54,5 +54,5 @@ check: ## everything that must hold before a change lands
 	.ci/run
 
 clean: ## remove what was built, test caches and the interop peers' packages
-	rm -rf bin interop/js/node_modules interop/py/.venv
+	rm -rf bin interop/js/node_modules interop/browser/node_modules interop/py/.venv
 	go clean -testcache

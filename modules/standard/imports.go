@@ -5,6 +5,7 @@
 package standard
 
 import (
+	_ "github.com/xnode-p2p/xnode/modules/certificate/autotls"
 	_ "github.com/xnode-p2p/xnode/modules/certificate/file"
 	_ "github.com/xnode-p2p/xnode/modules/certificate/selfsigned"
 	_ "github.com/xnode-p2p/xnode/modules/identity/env"
