@@ -14,11 +14,16 @@ import (
 type sieve struct {
 	*net.UDPConn
 	socket *socket
-	batch  *ipv4.PacketConn // works for IPv6 too: the calls are the same
+	batch  batchReader
+}
+
+// batchReader reads several datagrams at a time. Every message has one buffer.
+type batchReader interface {
+	ReadBatch(ms []ipv4.Message, flags int) (int, error)
 }
 
 func newSieve(s *socket) *sieve {
-	return &sieve{UDPConn: s.udp, socket: s, batch: ipv4.NewPacketConn(s.udp)}
+	return &sieve{UDPConn: s.udp, socket: s, batch: newBatchReader(s.udp)}
 }
 
 // ReadBatch is what quic-go reads with where the system has such a call.
