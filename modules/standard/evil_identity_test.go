@@ -51,7 +51,7 @@ func TestEvil_A6_WrongPeer(t *testing.T) {
 // it is not the one in the address, and whose address has it is not the peer.
 func TestEvil_A10_A11_CertificateOfAnother(t *testing.T) {
 	s := newSite(t, roomy)
-	middle := &site{Host: startNode(t, 2, fmt.Sprintf(everything, victimIP, freePort(t), roomy, "4s"))}
+	middle := &site{Host: startNode(t, 2, fmt.Sprintf(everything, victimIP, freePort(t), roomy, "6s"))}
 	hashes := func(a ma.Multiaddr) int {
 		return slices.IndexFunc(a, func(c ma.Component) bool { return c.Code() == ma.P_CERTHASH })
 	}
