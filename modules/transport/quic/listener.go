@@ -27,7 +27,7 @@ func (t *Transport) listen(a ma.Multiaddr, admit core.Admit) (*listener, error) 
 	if err != nil {
 		return nil, err
 	}
-	n, identity, err := t.running()
+	n, identity, _, err := t.running()
 	if err != nil {
 		return nil, err
 	}

@@ -67,6 +67,7 @@ type Transport struct {
 	mu       sync.Mutex
 	node     core.Node // nil before Start and after Close
 	identity *tls.Identity
+	dialer   *udpport.Dialer
 }
 
 // CaddyModule implements [caddy.Module].
@@ -124,7 +125,7 @@ func (t *Transport) Start(_ context.Context, n core.Node) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.node, t.identity = n, identity
+	t.node, t.identity, t.dialer = n, identity, udpport.NewDialer(n)
 	return nil
 }
 
@@ -133,20 +134,23 @@ func (t *Transport) Start(_ context.Context, n core.Node) error {
 func (t *Transport) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.node == nil {
+		return nil
+	}
 	t.node = nil
-	return nil
+	return t.dialer.Close()
 }
 
 // errNotRunning is about a transport that is not started, or closed.
 var errNotRunning = fmt.Errorf("the transport does not run: %w", net.ErrClosed)
 
-func (t *Transport) running() (core.Node, *tls.Identity, error) {
+func (t *Transport) running() (core.Node, *tls.Identity, *udpport.Dialer, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.node == nil {
-		return nil, nil, errNotRunning
+		return nil, nil, nil, errNotRunning
 	}
-	return t.node, t.identity, nil
+	return t.node, t.identity, t.dialer, nil
 }
 
 // Match implements [core.Transport].
@@ -179,14 +183,14 @@ func (t *Transport) Dial(ctx context.Context, a ma.Multiaddr, p peer.ID, m core.
 	if err != nil {
 		return nil, err
 	}
-	n, identity, err := t.running()
+	_, identity, dialer, err := t.running()
 	if err != nil {
 		return nil, err
 	}
 	if p == "" {
 		return nil, errors.New("no peer to expect")
 	}
-	port, err := udpport.JoinFor(n, to)
+	port, err := dialer.Join(to)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
-	"github.com/xnode-p2p/xnode/modules/transport/internal/udpport"
 )
 
 // Dial implements [core.MuxedTransport].
@@ -31,7 +30,7 @@ func (t *Transport) Dial(ctx context.Context, a ma.Multiaddr, p peer.ID, m core.
 	if err != nil {
 		return nil, err
 	}
-	port, err := udpport.JoinFor(t.node, e.at)
+	port, err := t.dialer.Join(e.at)
 	if err != nil {
 		return nil, err
 	}

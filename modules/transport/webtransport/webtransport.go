@@ -49,7 +49,8 @@ type Transport struct {
 	HandshakeTimeout core.Duration `json:"handshake_timeout,omitempty"`
 
 	log    *slog.Logger
-	node   core.Node      // nil until Start
+	node   core.Node // nil until Start
+	dialer *udpport.Dialer
 	roots  *x509.CertPool // of servers that are known by name; nil for the system's
 	noise  noise.Noise
 	client webtransport.Transport
@@ -85,7 +86,7 @@ func (t *Transport) Validate() error {
 
 // Start implements [core.Service].
 func (t *Transport) Start(_ context.Context, n core.Node) error {
-	t.node = n
+	t.node, t.dialer = n, udpport.NewDialer(n)
 	return nil
 }
 
@@ -98,7 +99,10 @@ func (t *Transport) Close() error {
 		stop()
 	}
 	t.running.Wait()
-	return nil
+	if t.dialer == nil {
+		return nil
+	}
+	return t.dialer.Close()
 }
 
 // Match implements [core.Transport].

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/quic-go/quic-go"
 
@@ -66,6 +67,54 @@ func TestDialWithoutPort(t *testing.T) {
 		b.CloseWithError(0, "")
 		client.waitUnused()
 	}
+}
+
+// TestDialer dials several times from a port that nobody listens on.
+func TestDialer(t *testing.T) {
+	coretest.VerifyNoLeaks(t)
+	n, client := newNode(t, 1), newNode(t, 2)
+	l := listenOn(t, mustJoin(t, n, loopback4), "libp2p", new(coretest.Admissions))
+	d := NewDialer(client)
+	from := func() uint16 {
+		p, err := d.Join(l.socket.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Release()
+		c, err := p.DialQUIC(t.Context(), l.socket.at, clientTLS("libp2p"), Settings{}, coretest.NewMemory(-1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		exchange(t, c, accept(t, l))
+		Close(c, core.ConnNoError)
+		return addrPort(c.LocalAddr()).Port()
+	}
+	if first, second := from(), from(); first != second {
+		t.Errorf("dialled from ports %d and %d", first, second)
+	}
+	for range 2 {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	client.waitUnused()
+	from()
+	client.waitUnused() // a closed dialer keeps nothing
+
+	d = NewDialer(client)
+	defer d.Close()
+	d.linger = time.Millisecond
+	from()
+	client.waitUnused()
+	from()
+	client.waitUnused()
+
+	own := mustJoin(t, client, loopback4)
+	if port := from(); port != own.Addr().Port() || len(d.kept) > 0 {
+		t.Errorf("dialled from port %d, want the open one, %d", port, own.Addr().Port())
+	}
+	own.Release()
+	client.waitUnused()
 }
 
 // TestReload opens a second listener of a protocol beside the first.
@@ -157,11 +206,11 @@ func TestRestartResetsConnections(t *testing.T) {
 
 func TestResetKey(t *testing.T) {
 	key := func(id core.Identity, at netip.AddrPort) quic.StatelessResetKey {
-		k, err := resetKey(id, at)
+		secret, err := newResetSecret(id)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return k
+		return secret.key(at)
 	}
 	one, two := coretest.NewIdentity(1), coretest.NewIdentity(2)
 	at := netip.MustParseAddrPort("192.0.2.1:4001")

@@ -4,16 +4,12 @@ package udpport
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"net"
 	"net/netip"
 	"sync"
 
 	"github.com/quic-go/quic-go"
-
-	"github.com/xnode-p2p/xnode/core"
 )
 
 // socket is one UDP socket of a node.
@@ -40,7 +36,7 @@ type socket struct {
 
 // open binds a socket.
 func open(n Node, at netip.AddrPort, listed bool) (*socket, error) {
-	t, leave, err := core.Share(n, tableKey{}, newTable)
+	t, leave, err := shareTable(n)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +46,7 @@ func open(n Node, at netip.AddrPort, listed bool) (*socket, error) {
 		return nil, errors.Join(err, leave())
 	}
 	s := &socket{at: addrPort(udp.LocalAddr()), udp: udp, table: t, listed: listed, leave: leave}
-	if err := s.start(n); err != nil {
+	if err := s.start(); err != nil {
 		return nil, errors.Join(err, s.quic.Close(), udp.Close(), leave())
 	}
 	if listed {
@@ -59,16 +55,13 @@ func open(n Node, at netip.AddrPort, listed bool) (*socket, error) {
 	return s, nil
 }
 
-func (s *socket) start(id core.Identity) error {
-	key, err := resetKey(id, s.at)
+func (s *socket) start() error {
+	key := s.table.secret.key(s.at)
 	s.quic = &quic.Transport{
 		Conn:                newSieve(s),
 		StatelessResetKey:   &key,
 		VerifySourceAddress: s.mustValidate,
 		ConnContext:         s.admit,
-	}
-	if err != nil {
-		return err
 	}
 	// The first read prepares the socket, buffers included.
 	ctx, cancel := context.WithCancel(context.Background())
@@ -79,30 +72,6 @@ func (s *socket) start(id core.Identity) error {
 	s.buffers = bufferSize(s.udp)
 	s.running.Go(s.readPackets)
 	return nil
-}
-
-// resetLabel is what the identity signs for the key of stateless resets.
-const resetLabel = "xnode stateless reset"
-
-// resetKey derives the key of a port's stateless resets from the identity, so
-// that a node that starts again can end the connections of its former life. It
-// is another one for each port: otherwise one port would tell what the resets of
-// another look like. Where signatures are not the same every time, it is random.
-func resetKey(id core.Identity, at netip.AddrPort) (key quic.StatelessResetKey, err error) {
-	message := []byte(resetLabel + " " + at.String())
-	first, err := id.Sign(message)
-	if err != nil {
-		return key, err
-	}
-	second, err := id.Sign(message)
-	if err != nil {
-		return key, err
-	}
-	if string(first) != string(second) {
-		rand.Read(key[:])
-		return key, nil
-	}
-	return sha256.Sum256(first), nil
 }
 
 // Close implements [io.Closer]. Nobody uses the socket any more.

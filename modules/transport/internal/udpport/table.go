@@ -7,16 +7,26 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+
+	"github.com/xnode-p2p/xnode/core"
 )
 
-// table lists the open sockets of a node that dials may take.
+// table is what the sockets of a node have in common: a list of those that dials
+// may take, and a secret.
 type table struct {
+	secret resetSecret
+
 	mu     sync.Mutex
 	ports  []netip.AddrPort // in the order of their opening
 	warned bool
 }
 
-func newTable() (*table, error) { return new(table), nil }
+func shareTable(n Node) (t *table, leave func() error, err error) {
+	return core.Share(n, tableKey{}, func() (*table, error) {
+		secret, err := newResetSecret(n)
+		return &table{secret: secret}, err
+	})
+}
 
 // Close implements [io.Closer].
 func (*table) Close() error { return nil }

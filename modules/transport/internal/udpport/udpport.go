@@ -65,7 +65,7 @@ func JoinFor(n Node, to netip.AddrPort) (*Port, error) {
 	if !to.IsValid() || to.Addr().IsUnspecified() || to.Port() == 0 {
 		return nil, fmt.Errorf("udp %s: no address to dial", to)
 	}
-	t, leave, err := core.Share(n, tableKey{}, newTable)
+	t, leave, err := shareTable(n)
 	if err != nil {
 		return nil, err
 	}
