@@ -132,7 +132,7 @@ func TestEvil_Q2_RefusedPackets(t *testing.T) {
 	}
 	config := attackerTLS(t, "libp2p")
 	for range unproven { // of one address, and they take all places
-		defer stall(t, newHardOfHearing(t, 1, nothing), s.udp(), config)()
+		defer stall(t, s.udp(), config, newHardOfHearing(t, 1, nothing))()
 	}
 	counts(unproven + 1)
 	cheap("asked for a proof", attackerSocket(t, 1), retries)

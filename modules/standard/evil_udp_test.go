@@ -90,22 +90,24 @@ func nothing([]byte) bool { return false }
 // retries are what proves a client's address.
 func retries(b []byte) bool { return b[0]&0xf0 == 0xf0 }
 
-// stall dials over QUIC from a socket that hears too little for a handshake. stop
+// stall dials over QUIC from sockets that hear too little for a handshake. stop
 // gives up.
-func stall(t testing.TB, h *hardOfHearing, to net.Addr, config *ctls.Config) (stop func()) {
+func stall(t testing.TB, to net.Addr, config *ctls.Config, attackers ...*hardOfHearing) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
-	tr := &quic.Transport{Conn: h}
 	var dialing sync.WaitGroup
-	dialing.Go(func() {
-		if _, err := tr.Dial(ctx, to, config, nil); err == nil {
-			t.Error("an attacker that hears too little has shaken hands")
-		}
-	})
+	for _, h := range attackers {
+		dialing.Go(func() {
+			tr := &quic.Transport{Conn: h}
+			if _, err := tr.Dial(ctx, to, config, nil); err == nil {
+				t.Error("an attacker that hears too little has shaken hands")
+			}
+			tr.Close()
+			h.Close()
+		})
+	}
 	return func() {
 		cancel()
 		dialing.Wait()
-		tr.Close()
-		h.Close()
 	}
 }
 
@@ -113,7 +115,7 @@ func stall(t testing.TB, h *hardOfHearing, to net.Addr, config *ctls.Config) (st
 func initial(t testing.TB, alpn string) []byte {
 	t.Helper()
 	h := newHardOfHearing(t, 0xff00, nothing)
-	defer stall(t, h, &net.UDPAddr{IP: attackerIP(0xff01), Port: 9}, attackerTLS(t, alpn))()
+	defer stall(t, &net.UDPAddr{IP: attackerIP(0xff01), Port: 9}, attackerTLS(t, alpn), h)()
 	<-h.sent
 	return h.first
 }
@@ -124,14 +126,18 @@ func initial(t testing.TB, alpn string) []byte {
 func TestEvil_A9_Q2_HalfOpenOverQUIC(t *testing.T) {
 	const count = 210
 	s := newSite(t, roomy)
-	configs := []*ctls.Config{attackerTLS(t, "libp2p"), attackerTLS(t, http3.NextProtoH3)}
 	s.siege(t, func() {
-		attackers := make([]*hardOfHearing, count)
-		for i := range attackers {
-			attackers[i] = newHardOfHearing(t, i, []func([]byte) bool{nothing, retries, retries}[i%3])
-			defer stall(t, attackers[i], s.udp(), configs[i%2])()
+		var all []*hardOfHearing
+		for k, alpn := range []string{"libp2p", http3.NextProtoH3} {
+			attackers := make([]*hardOfHearing, count/2)
+			for i := range attackers {
+				hears := []func([]byte) bool{nothing, retries, retries}[i%3]
+				attackers[i] = newHardOfHearing(t, 2*i+k, hears)
+			}
+			defer stall(t, s.udp(), attackerTLS(t, alpn), attackers...)()
+			all = append(all, attackers...)
 		}
-		for _, a := range attackers {
+		for _, a := range all {
 			<-a.sent
 		}
 		s.visit(t)
