@@ -123,7 +123,7 @@ func TestEvil_A4_ServerCertificates(t *testing.T) {
 func TestEvil_A9_HalfOpenHandshakes(t *testing.T) {
 	coretest.VerifyNoLeaks(t)
 	const attacks, sockets = 200, 4
-	v := newVictim(t, `{"handshake_timeout": "1s"}`)
+	v := newVictim(t, `{"handshake_timeout": "6s"}`) // which an honest peer needs little of
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	config := attackerTLS(t)
