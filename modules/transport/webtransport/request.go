@@ -3,6 +3,8 @@
 package webtransport
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -36,7 +38,7 @@ type server struct {
 
 func newServer(t *Transport) *server {
 	s := &server{session: make(chan *webtransport.Session, 1)}
-	s.wt.H3 = &http3.Server{Handler: s, MaxHeaderBytes: maxHeaderBytes, Logger: t.log}
+	s.wt.H3 = &http3.Server{Handler: s, MaxHeaderBytes: maxHeaderBytes, Logger: slog.New(errorsOnly{t.log.Handler()})}
 	s.wt.CheckOrigin = func(*http.Request) bool { return true } // Noise authenticates
 	return s
 }
@@ -69,4 +71,12 @@ func wanted(r *http.Request) bool {
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	return err == nil && slices.Equal(query["type"], []string{"noise"})
+}
+
+// errorsOnly leaves out of a log what every request would add to it.
+type errorsOnly struct{ slog.Handler }
+
+// Enabled implements [slog.Handler].
+func (h errorsOnly) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelError && h.Handler.Enabled(ctx, level)
 }
