@@ -20,6 +20,8 @@ var (
 	ErrNoTransport = errors.New("no transport for this address")
 	// ErrNoAddrs means that no address of a peer is known.
 	ErrNoAddrs = errors.New("no addresses known")
+	// ErrNotFound means that a search has ended without what it was for.
+	ErrNotFound = errors.New("not found")
 	// ErrNotConnected means that there is no connection and none may be made.
 	ErrNotConnected = errors.New("not connected")
 	// ErrSelf means that a node was asked to dial itself.

@@ -64,3 +64,31 @@ type NetworkChanged struct{}
 type LocalProtocolsChanged struct {
 	Protocols []string
 }
+
+// Reachability says whether peers that this node has not dialled can dial it,
+// over the public internet.
+type Reachability uint8
+
+// What is known of the reachability.
+const (
+	ReachabilityUnknown Reachability = iota
+	ReachabilityPublic
+	ReachabilityPrivate
+)
+
+// String returns "unknown", "public" or "private".
+func (r Reachability) String() string {
+	switch r {
+	case ReachabilityPublic:
+		return "public"
+	case ReachabilityPrivate:
+		return "private"
+	}
+	return "unknown"
+}
+
+// ReachabilityChanged is emitted by a module that finds out whether the node can
+// be reached, when it knows otherwise than before.
+type ReachabilityChanged struct {
+	Reachability Reachability
+}

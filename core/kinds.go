@@ -10,6 +10,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/xnode-p2p/xnode/core/peer"
+	"github.com/xnode-p2p/xnode/core/record"
 )
 
 // The kinds of module. Each is an interface, and each has one namespace, the
@@ -239,4 +240,11 @@ type KeySource interface {
 	// PrivateKey returns the key, making and keeping a new one if the source
 	// is able to and has none. Every call returns the same key.
 	PrivateKey() (peer.PrivateKey, error)
+}
+
+// RecordValidator is the kind of module that checks the records of one namespace
+// of a [ValueStore]: the namespace is the module's name. The values come from
+// peers.
+type RecordValidator interface {
+	record.Validator
 }

@@ -27,6 +27,8 @@ func init() {
 	DefineKind[Muxer]("xnode.muxer")
 	DefineKind[KeySource]("xnode.identity")
 	DefineKind[CertificateSource]("xnode.certificate")
+	DefineKind[Storage]("xnode.storage")
+	DefineKind[RecordValidator]("xnode.record")
 	DefineKind[NAT]("xnode.nat")
 	DefineKind[Routing]("xnode.routing")
 	DefineKind[PubSub]("xnode.pubsub")
