@@ -65,6 +65,14 @@ type LocalProtocolsChanged struct {
 	Protocols []string
 }
 
+// PeerDiscovered is emitted by a [Discoverer] that has found a peer, or other
+// addresses of one; they are in the peerstore by then, as far as that takes them.
+type PeerDiscovered struct {
+	Peer peer.AddrInfo
+	// Source names what has found it: the module, such as "mdns".
+	Source string
+}
+
 // Reachability says whether peers that this node has not dialled can dial it,
 // over the public internet.
 type Reachability uint8

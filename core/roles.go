@@ -101,6 +101,15 @@ type Addrs interface {
 	Announce(addrs ...ma.Multiaddr) (withdraw func())
 }
 
+// Names looks up addresses that are names.
+type Names interface {
+	// Resolve returns the addresses that a /dns, /dns4, /dns6 or /dnsaddr
+	// address stands for, those of a /dnsaddr with their /p2p/ID; any other
+	// address stands for itself. It takes ten seconds at most, and fails with
+	// the last of what went wrong if it finds nothing.
+	Resolve(ctx context.Context, a ma.Multiaddr) ([]ma.Multiaddr, error)
+}
+
 // Events carries events (events.go). The function [On] subscribes to those of
 // one type.
 type Events interface {
@@ -148,6 +157,7 @@ type Node interface {
 	Peers
 	Conns
 	Addrs
+	Names
 	Events
 	Modules
 	Shares

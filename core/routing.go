@@ -68,3 +68,10 @@ type Meeting interface {
 
 // MaxNamespace bounds the namespaces of [Meeting], in bytes.
 const MaxNamespace = 255
+
+// PeerDiscovery is the role of a [Discoverer] that can say whom it has found.
+type PeerDiscovery interface {
+	// Discovered lists the peers that it has found and still takes to be there,
+	// in no order.
+	Discovered() []PeerDiscovered
+}

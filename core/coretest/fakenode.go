@@ -36,6 +36,7 @@ type FakeNode struct {
 	modules  []any
 	announce []*[]ma.Multiaddr
 	tags     map[peer.ID]map[string]int
+	names    map[string][]ma.Multiaddr
 }
 
 // FakeNodes returns a group of n nodes, with the identities of [NewIdentity] 1

@@ -3,6 +3,8 @@
 package coretest
 
 import (
+	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -83,6 +85,34 @@ func (n *FakeNode) Announce(addrs ...ma.Multiaddr) (withdraw func()) {
 		n.mu.Unlock()
 		n.Emit(core.LocalAddrsChanged{Addrs: n.Addrs()})
 	}
+}
+
+// SetName says what an address stands for; nothing makes it unknown again.
+func (n *FakeNode) SetName(name ma.Multiaddr, addrs ...ma.Multiaddr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.names == nil {
+		n.names = make(map[string][]ma.Multiaddr)
+	}
+	n.names[name.String()] = addrs
+}
+
+// Resolve implements [core.Names]. It knows the names of [FakeNode.SetName].
+func (n *FakeNode) Resolve(ctx context.Context, a ma.Multiaddr) ([]ma.Multiaddr, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	switch a[0].Code() {
+	case ma.P_DNS, ma.P_DNS4, ma.P_DNS6, ma.P_DNSADDR:
+	default:
+		return []ma.Multiaddr{a}, nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.names[a.String()]) == 0 {
+		return nil, fmt.Errorf("resolve %s: nobody knows it", a)
+	}
+	return slices.Clone(n.names[a.String()]), nil
 }
 
 // Modules implements [core.Modules].

@@ -79,6 +79,7 @@ type (
 		core.Peers
 		connTable
 		addrBook
+		core.Names
 		core.Events
 		moduleList
 		*core.ShareTable
@@ -115,6 +116,7 @@ func New(s Settings) (*Host, error) {
 	}
 	h.book = book
 	h.addrs = newAddrs(bus, h.bound)
+	resolver := resolve.New(s.Resolver)
 	h.swarm = swarm.New(swarm.Settings{
 		Identity: id,
 		Events:   bus,
@@ -122,11 +124,11 @@ func New(s Settings) (*Host, error) {
 		Limits:   h.limits,
 		Gater:    h.gater,
 		Manager:  new(connmgr.Manager),
-		Resolver: resolve.New(s.Resolver),
+		Resolver: resolver,
 		Log:      log,
 		OwnAddrs: h.addrs.Addrs,
 	})
-	h.Node = node{id, h.swarm, h.swarm, book, h.swarm, h.addrs, bus, h, new(core.ShareTable)}
+	h.Node = node{id, h.swarm, h.swarm, book, h.swarm, h.addrs, names{resolver}, bus, h, new(core.ShareTable)}
 	h.identify = identify.New(identify.Settings{
 		Node:            h,
 		Conns:           h.swarm.Conns,

@@ -22,6 +22,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 
@@ -53,6 +54,12 @@ func Key(n uint64) peer.PrivateKey {
 	return peer.Ed25519FromSeed(seed)
 }
 
+// Names is a DNS.
+type Names interface {
+	LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error)
+	LookupTXT(ctx context.Context, name string) ([]string, error)
+}
+
 // Settings describe a node.
 type Settings struct {
 	// Seed makes the node's key; zero is not a seed.
@@ -60,6 +67,8 @@ type Settings struct {
 	// Config is the node's configuration, as under apps.xnode. Its identity
 	// is not used. Unless it names transports, the node has the network alone.
 	Config string
+	// Names answers DNS queries. Nil means the system's resolver.
+	Names Names
 	// Log, if true, logs to the test.
 	Log bool
 }
@@ -69,6 +78,9 @@ type Settings struct {
 func (n *Network) Node(t testing.TB, s Settings) *host.Host {
 	t.Helper()
 	settings := host.Settings{Key: Key(s.Seed)}
+	if s.Names != nil {
+		settings.Resolver = s.Names
+	}
 	if s.Log {
 		settings.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
