@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 
-FUZZTIME ?= 5s
+# How long, or how often (Nx), each fuzz target runs. A count is the default: where time
+# runs out, Go may take its own deadline for a finding.
+FUZZTIME ?= 2000x
 # Flags of the two runners: make interop RUN='--peers go', make bench RUN='--reps 3 --only stream'
 RUN ?=
 
@@ -25,13 +27,16 @@ lint: ## vet and staticcheck
 fmt: ## format all Go files
 	gofmt -w $$(git ls-files '*.go')
 
-fuzz: ## every fuzz target, for FUZZTIME each (5s)
-	@for dir in $$(git grep -l '^func Fuzz' -- '*_test.go' ':!interop/go' | xargs -n 1 dirname | sort -u); do \
-		targets=$$(go test -list '^Fuzz' ./$$dir) || exit 1; \
+fuzz: ## every fuzz target, for FUZZTIME each (2000x)
+	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && \
+	for pkg in $$(git grep -l '^func Fuzz' -- '*_test.go' ':!interop/go' | xargs -n 1 dirname | sort -u); do \
+		go test -c -fuzz . -o "$$tmp/fuzz" "./$$pkg" && cd "$$pkg" && \
+		cache=$$(go env GOCACHE)/fuzz/$$(go list .) && targets=$$("$$tmp/fuzz" -test.list '^Fuzz') || exit 1; \
 		for target in $$(echo "$$targets" | grep '^Fuzz'); do \
-			echo "== $$dir $$target"; \
-			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$dir || exit 1; \
+			echo "== $$pkg $$target"; \
+			"$$tmp/fuzz" -test.run '^$$' -test.fuzz "^$$target$$" -test.fuzztime $(FUZZTIME) -test.fuzzcachedir "$$cache" || exit 1; \
 		done; \
+		cd - >/dev/null; \
 	done
 
 interop: ## the matrix against go-libp2p, js-libp2p and py-libp2p, which it sets up
