@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-// Package record holds what peers sign so that others can pass it on: signed
-// envelopes, and the peer records that travel in them.
+// Package record holds what peers keep for each other: signed envelopes, the
+// peer records that travel in them, and the records of a value store.
 //
 // An [Envelope] is a payload with the public key and the signature of whoever
 // made it (https://github.com/libp2p/specs/blob/master/RFC/0002-signed-envelopes.md).
@@ -12,4 +12,8 @@
 // nothing else: whether it came by identify, from the DHT, by peer exchange or
 // from a rendezvous point, the same five checks stand between it and the
 // address book.
+//
+// A [ValueRecord] is a value under a key that names how it proves itself
+// (https://github.com/libp2p/specs/blob/master/kad-dht/README.md).
+// [Validators] are what every one of them has to pass, wherever it is from.
 package record
