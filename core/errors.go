@@ -22,6 +22,8 @@ var (
 	ErrNoAddrs = errors.New("no addresses known")
 	// ErrNotFound means that a search has ended without what it was for.
 	ErrNotFound = errors.New("not found")
+	// ErrTooLarge means that a value has more bytes than there is room for.
+	ErrTooLarge = errors.New("too large")
 	// ErrNotConnected means that there is no connection and none may be made.
 	ErrNotConnected = errors.New("not connected")
 	// ErrSelf means that a node was asked to dial itself.

@@ -9,7 +9,7 @@
 //	tcp := coretest.MustLoad[core.RawTransport](t, "tcp", `{}`)
 //	coretest.TestRawTransport(t, tcp, ma.StringCast("/ip4/127.0.0.1/tcp/0"))
 //
-// and likewise with [TestSecurity], [TestMuxer] and [TestMuxedTransport]. A
+// and likewise with [TestSecurity], [TestMuxer], [TestMuxedTransport] and [TestStorage]. A
 // service has [TestLifecycle], and what it does is tested between fake nodes:
 //
 //	nodes := coretest.FakeNodes(t, 2)
