@@ -41,7 +41,7 @@ func TestEvil_X1_WebPages(t *testing.T) {
 		{"POST", "/config/", evil}, {"PATCH", "/config/apps", "{}"}, {"PUT", "/config/apps/xnode/agent", `"x"`}, {"DELETE", "/config/apps/xnode", ""},
 		{"POST", "/xnode/connect", `{"target": "x"}`}, {"POST", "/xnode/disconnect", `{"target": "x"}`},
 		{"POST", "/xnode/ping", `{"target": "x"}`}, {"POST", "/xnode/trace/dial", `{"target": "x"}`},
-		{"GET", "/xnode/id", ""}, {"GET", "/xnode/peers", ""}, {"GET", "/xnode/addrs", ""}, {"GET", "/xnode/limits", ""},
+		{"GET", "/xnode/id", ""}, {"GET", "/xnode/peers", ""}, {"GET", "/xnode/discovered", ""}, {"GET", "/xnode/addrs", ""}, {"GET", "/xnode/limits", ""},
 		{"POST", "/stop", ""}, {"GET", "/config/", ""}, {"GET", "/debug/pprof/cmdline", ""}, {"GET", "/debug/vars", ""},
 	}
 	for name, header := range map[string][]string{

@@ -17,7 +17,7 @@ import (
 )
 
 // peersFlags say what is printed of a connection.
-type peersFlags struct{ verbose, streams, direction, identify bool }
+type peersFlags struct{ verbose, streams, direction, identify, discovered bool }
 
 func (c *cli) peersCommand() *cobra.Command {
 	var f peersFlags
@@ -26,9 +26,12 @@ func (c *cli) peersCommand() *cobra.Command {
 		Short: "Lists the connections of the running node",
 		Long: `peers lists the connections of the running node, one in each line.
 
+With --discovered it lists the peers that discovery has found instead, connected
+or not: for each of their addresses a line that ends in who has found them.
+
 JSON: [{"peer", "addr", "local_addr", "direction", "opened", "limited",
 "transport", "security", "muxer", "agent", "protocols", "streams": [{"protocol",
-"direction"}]}]`,
+"direction"}]}], or with --discovered [{"peer", "sources", "addrs", "connected"}]`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.peers(cmd.Context(), f) },
 	}
@@ -36,10 +39,42 @@ JSON: [{"peer", "addr", "local_addr", "direction", "opened", "limited",
 	cmd.Flags().BoolVar(&f.streams, "streams", false, "print the open streams too")
 	cmd.Flags().BoolVar(&f.direction, "direction", false, "print who opened the connection")
 	cmd.Flags().BoolVar(&f.identify, "identify", false, "print what the peer says of itself")
+	cmd.Flags().BoolVar(&f.discovered, "discovered", false, "print the peers that discovery has found")
+	cmd.MarkFlagsMutuallyExclusive("discovered", "verbose")
+	cmd.MarkFlagsMutuallyExclusive("discovered", "streams")
+	cmd.MarkFlagsMutuallyExclusive("discovered", "direction")
+	cmd.MarkFlagsMutuallyExclusive("discovered", "identify")
 	return c.reads(c.asks(cmd))
 }
 
+// discovered prints the peers that discovery has found.
+func (c *cli) discovered(ctx context.Context) error {
+	var list []node.Discovered
+	if err := c.fetch(ctx, "asking the node", "/xnode/discovered", &list); err != nil {
+		return err
+	}
+	if c.json {
+		return c.printJSON(list, false)
+	}
+	for _, p := range list {
+		end := "/p2p/" + p.Peer + " " + strings.Join(p.Sources, ",")
+		if p.Connected {
+			end += " connected"
+		}
+		for _, a := range p.Addrs {
+			fmt.Fprintln(c.out, a+end)
+		}
+		if len(p.Addrs) == 0 {
+			fmt.Fprintln(c.out, end)
+		}
+	}
+	return nil
+}
+
 func (c *cli) peers(ctx context.Context, f peersFlags) error {
+	if f.discovered {
+		return c.discovered(ctx)
+	}
 	var list []node.Conn
 	if err := c.fetch(ctx, "asking the node", "/xnode/peers", &list); err != nil {
 		return err

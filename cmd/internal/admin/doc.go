@@ -5,6 +5,7 @@
 //
 //	GET  /xnode/id[?peer=ID]   who the node, or a peer, is
 //	GET  /xnode/peers          its connections
+//	GET  /xnode/discovered     the peers that its modules have found
 //	GET  /xnode/addrs          where it can be reached, and whom it knows
 //	GET  /xnode/limits         what is in use of its limits
 //	POST /xnode/connect        {"target": PEER}
@@ -42,6 +43,7 @@ func (*Router) Routes() []caddy.AdminRoute {
 	routes := []caddy.AdminRoute{
 		guarded("/xnode/id", http.MethodGet, serveID),
 		guarded("/xnode/peers", http.MethodGet, servePeers),
+		guarded("/xnode/discovered", http.MethodGet, serveDiscovered),
 		guarded("/xnode/addrs", http.MethodGet, serveAddrs),
 		guarded("/xnode/limits", http.MethodGet, serveLimits),
 		guarded("/xnode/connect", http.MethodPost, asked(serveConnect)),

@@ -120,6 +120,14 @@ func servePeers(w http.ResponseWriter, _ *http.Request) error {
 	return reply(w, http.StatusOK, node.Conns(h))
 }
 
+func serveDiscovered(w http.ResponseWriter, _ *http.Request) error {
+	h, err := running()
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, node.DiscoveredPeers(h))
+}
+
 func serveAddrs(w http.ResponseWriter, _ *http.Request) error {
 	h, err := running()
 	if err != nil {
