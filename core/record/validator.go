@@ -39,6 +39,13 @@ type Validator interface {
 	Select(key string, values [][]byte) (int, error)
 }
 
+// Limited is what a [Validator] is too if its records say how long they last.
+type Limited interface {
+	// Lifetime returns how long a valid value need not be looked up again, and
+	// when it ends.
+	Lifetime(value []byte) (fresh time.Duration, end time.Time, err error)
+}
+
 // Validators are the validators of a value store by namespace. They are one
 // [Validator] together: that of all their namespaces, and of no other.
 type Validators map[string]Validator
@@ -105,6 +112,19 @@ func (v Validators) Select(key string, values [][]byte) (int, error) {
 		return 0, fmt.Errorf("values of %s: %w", shown(key), err)
 	}
 	return i, nil
+}
+
+// Lifetime returns how long a valid value under key need not be looked up again,
+// and when it ends; both are zero if it does not say.
+func (v Validators) Lifetime(key string, value []byte) (fresh time.Duration, end time.Time, err error) {
+	validator, err := v.of(key)
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	if limited, ok := validator.(Limited); ok {
+		return limited.Lifetime(value)
+	}
+	return 0, time.Time{}, nil
 }
 
 // Check is what stands between a record that a peer sent, or a disk kept, and

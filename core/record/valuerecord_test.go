@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -243,7 +242,7 @@ func FuzzUnmarshalValueRecord(f *testing.F) {
 		}
 		key := r.Key
 		if err := v.Check(key, &r); err == nil && !strings.HasPrefix(key, "/v/") {
-			t.Fatal(fmt.Sprintf("%q is in the namespace v", key))
+			t.Fatalf("%q is in the namespace v", key)
 		}
 	})
 }

@@ -17,6 +17,7 @@ import (
 	_ "github.com/xnode-p2p/xnode/modules/protocol/echo"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/perf"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/ping"
+	_ "github.com/xnode-p2p/xnode/modules/record/ipns"
 	_ "github.com/xnode-p2p/xnode/modules/record/pk"
 	_ "github.com/xnode-p2p/xnode/modules/security/noise"
 	_ "github.com/xnode-p2p/xnode/modules/security/plaintext"
