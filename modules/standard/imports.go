@@ -19,6 +19,7 @@ import (
 	_ "github.com/xnode-p2p/xnode/modules/protocol/ping"
 	_ "github.com/xnode-p2p/xnode/modules/record/ipns"
 	_ "github.com/xnode-p2p/xnode/modules/record/pk"
+	_ "github.com/xnode-p2p/xnode/modules/routing/kad"
 	_ "github.com/xnode-p2p/xnode/modules/security/noise"
 	_ "github.com/xnode-p2p/xnode/modules/security/plaintext"
 	_ "github.com/xnode-p2p/xnode/modules/security/pnet"
