@@ -24,6 +24,9 @@ import (
 // maxAnswer bounds what is read of an answer, in bytes.
 const maxAnswer = 64 << 20
 
+// maxLine bounds a line of an answer, in bytes.
+const maxLine = 8 << 20
+
 // client talks to the admin endpoint of a running node.
 type client struct {
 	http    http.Client
@@ -172,7 +175,8 @@ func (c *client) call(ctx context.Context, method, path string, body []byte, int
 	return json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(into)
 }
 
-// lines sends a value and calls each with every line of the answer.
+// lines sends a value and calls each with every line of the answer, but for one
+// that says that the answer ended with an error.
 func (c *client) lines(ctx context.Context, path string, value any, each func([]byte) error) error {
 	body, err := json.Marshal(value)
 	if err != nil {
@@ -184,7 +188,12 @@ func (c *client) lines(ctx context.Context, path string, value any, each func([]
 	}
 	defer answer.Body.Close()
 	s := bufio.NewScanner(answer.Body)
+	s.Buffer(nil, maxLine)
 	for s.Scan() {
+		if failure := (admin.LineError{}); bytes.HasPrefix(s.Bytes(), []byte(`{"error":`)) &&
+			json.Unmarshal(s.Bytes(), &failure) == nil {
+			return errors.New(failure.Error)
+		}
 		if err := each(s.Bytes()); err != nil {
 			return err
 		}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/xnode-p2p/xnode/cmd/internal/admin"
 	"github.com/xnode-p2p/xnode/cmd/internal/node"
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/host"
@@ -90,13 +89,10 @@ func (c *cli) pingThroughNode(ctx context.Context, target string, count int, int
 	q := c.request(target)
 	q.Count, q.Interval = count, core.Duration(interval)
 	return client.lines(ctx, "/xnode/ping", q, func(text []byte) error {
-		var line admin.Line
-		if err := json.Unmarshal(text, &line); err != nil {
+		var pong node.Pong
+		if err := json.Unmarshal(text, &pong); err != nil {
 			return err
 		}
-		if line.Pong == nil {
-			return errors.New(line.Error)
-		}
-		return each(*line.Pong)
+		return each(pong)
 	})
 }

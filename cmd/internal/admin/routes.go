@@ -173,12 +173,6 @@ func serveTrace(ctx context.Context, w http.ResponseWriter, c call) error {
 	return reply(w, http.StatusOK, node.TraceDial(ctx, c.host, c.Target, c.peer))
 }
 
-// Line is one line of the answer to a ping request: an answer or an error.
-type Line struct {
-	*node.Pong
-	Error string `json:"error,omitempty"`
-}
-
 func servePing(ctx context.Context, w http.ResponseWriter, c call) error {
 	if c.Count == 0 {
 		c.Count = 10
@@ -189,23 +183,7 @@ func servePing(ctx context.Context, w http.ResponseWriter, c call) error {
 	if c.Count < 0 || c.Count > maxPings {
 		return fail(http.StatusBadRequest, fmt.Errorf("count: %d is not between 1 and %d", c.Count, maxPings))
 	}
-	begun := false
-	write := func(l Line) error {
-		if !begun {
-			w.Header().Set("Content-Type", "application/x-ndjson")
-		}
-		begun = true
-		if err := json.NewEncoder(w).Encode(l); err != nil {
-			return err
-		}
-		return http.NewResponseController(w).Flush()
-	}
-	err := node.Ping(ctx, c.host, c.peer, c.Count, time.Duration(c.Interval), func(pong node.Pong) error { return write(Line{Pong: &pong}) })
-	switch {
-	case err == nil:
-		return nil
-	case begun:
-		return write(Line{Error: err.Error()})
-	}
-	return fail(http.StatusBadGateway, err)
+	out := lines{w: w}
+	err := node.Ping(ctx, c.host, c.peer, c.Count, time.Duration(c.Interval), func(pong node.Pong) error { return out.write(pong) })
+	return out.end(http.StatusBadGateway, err)
 }
