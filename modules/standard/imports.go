@@ -24,6 +24,7 @@ import (
 	_ "github.com/xnode-p2p/xnode/modules/security/plaintext"
 	_ "github.com/xnode-p2p/xnode/modules/security/pnet"
 	_ "github.com/xnode-p2p/xnode/modules/security/tls"
+	_ "github.com/xnode-p2p/xnode/modules/storage/bbolt"
 	_ "github.com/xnode-p2p/xnode/modules/storage/memory"
 	_ "github.com/xnode-p2p/xnode/modules/transport/memory"
 	_ "github.com/xnode-p2p/xnode/modules/transport/quic"
