@@ -47,6 +47,12 @@ type Config struct {
 	// Default: [{"module": "yamux"}].
 	Muxers core.List[core.Muxer] `json:"muxers,omitempty"`
 
+	// Storage is the module that keeps what modules want kept.
+	// Default: {"module": "bbolt"}, a file in the data folder, or
+	// {"module": "memory"}, whichever is in the binary; none for a node
+	// without routing and discovery.
+	Storage core.One[core.Storage] `json:"storage,omitempty"`
+
 	// NAT are the modules that help the node to be reached.
 	// Default: none.
 	NAT core.Map[core.NAT] `json:"nat,omitempty"`
@@ -101,6 +107,11 @@ func (c *Config) setDefaults() {
 	}
 	if c.Protocols == nil {
 		c.Protocols = defaultMap[core.Protocol]("ping")
+	}
+	if c.Storage == nil && len(c.Routing)+len(c.Discovery) > 0 {
+		if s := defaultList[core.Storage]("bbolt", "memory"); len(s) > 0 {
+			c.Storage = core.One[core.Storage](s[0])
+		}
 	}
 }
 
@@ -198,6 +209,13 @@ func (c *Config) Plan(l core.Loader) (*Plan, error) {
 	section("security", err)
 	p.Muxers, err = c.Muxers.Load(l)
 	section("muxers", err)
+	if c.Storage != nil { // before all that keep something
+		s, err := c.Storage.Load(l)
+		section("storage", err)
+		if err == nil {
+			p.Services = append(p.Services, core.Loaded[core.Service]{Name: s.Name, Module: s.Module})
+		}
+	}
 	services(p, section, "nat", c.NAT, l)
 	services(p, section, "routing", c.Routing, l)
 	services(p, section, "pubsub", c.PubSub, l)

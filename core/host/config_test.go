@@ -56,6 +56,7 @@ func TestPlan(t *testing.T) {
 		{`{"listen": [], "transports": {}, "security": [], "muxers": [], "protocols": {}}`, ""},
 		{`{"listen": ["/ip6/::1/tcp/{env.XNODE_TEST_PORT}", "/ip4/127.0.0.1/tcp/0"]}`, "/ip6/::1/tcp/4321 /ip4/127.0.0.1/tcp/0 t:tcp s:noise m:yamux ping"},
 		{`{"agent": "` + strings.Repeat("x", 256) + `"}`, "/ip4/0.0.0.0/tcp/0 t:tcp s:noise m:yamux ping"},
+		{`{"storage": {"module": "memory"}}`, "/ip4/0.0.0.0/tcp/0 t:tcp s:noise m:yamux memory ping"},
 		{`{"protocols": {"tally": {}, "echo": {}, "counted": {}}}`, "/ip4/0.0.0.0/tcp/0 t:tcp s:noise m:yamux counted echo tally"},
 	} {
 		p, err := plan(t, tc.config)
@@ -81,6 +82,7 @@ func TestPlan(t *testing.T) {
 		{`{"agent": "` + strings.Repeat("x", 257) + `"}`, []string{"agent: 257 bytes, of which peers would show 256 at most; shorten it"}},
 		{`{"transports": {}, "listen": ["/ip4/0.0.0.0/tcp/0"]}`, []string{"listen/0: no configured transport listens on /ip4/0.0.0.0/tcp/0"}},
 		{`{"security": []}`, []string{"transports/tcp: its connections need at least one module in security and one in muxers"}},
+		{`{"storage": {"module": "tape"}}`, []string{"storage: tape: unknown module: xnode.storage.tape; this binary has memory"}},
 		{`{"muxers": []}`, []string{"transports/tcp: its connections need at least one module in security and one in muxers"}},
 		{
 			`{"transports": {"tpc": {}}, "security": [{}], "muxers": [{"module": "max"}], "protocols": {"pong": {}}, "nat": {"x": {}}}`,

@@ -29,6 +29,7 @@ import (
 	_ "github.com/xnode-p2p/xnode/modules/protocol/perf"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/ping"
 	_ "github.com/xnode-p2p/xnode/modules/security/noise"
+	_ "github.com/xnode-p2p/xnode/modules/storage/memory"
 	_ "github.com/xnode-p2p/xnode/modules/transport/tcp"
 )
 
