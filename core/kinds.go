@@ -68,6 +68,11 @@ type Admit func(remote ma.Multiaddr) (Admission, error)
 type Admission interface {
 	ConnMemory
 
+	// OnYield has f called, at most once, if others need the place before
+	// the swarm has the connection: it is not let in any more, and f is to
+	// give it up, without waiting. A transport that cannot end a handshake
+	// lets it time out, and bounds how many there are.
+	OnYield(f func())
 	// Done gives the place back. It may be called more than once.
 	Done()
 }

@@ -27,6 +27,9 @@ type TestAdmission struct {
 
 	end   sync.Once
 	ended chan struct{}
+
+	mu    sync.Mutex
+	yield func()
 }
 
 // Admit is a [core.Admit].
@@ -53,6 +56,25 @@ func (a *Admissions) List() []*TestAdmission {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clone(a.list)
+}
+
+// OnYield implements [core.Admission].
+func (a *TestAdmission) OnYield(f func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.yield = f
+}
+
+// Yield has the connection give way, and returns false if its transport cannot
+// do that.
+func (a *TestAdmission) Yield() bool {
+	a.mu.Lock()
+	f := a.yield
+	a.mu.Unlock()
+	if f != nil {
+		f()
+	}
+	return f != nil
 }
 
 // Done implements [core.Admission].

@@ -12,6 +12,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 // requestWith is a good request for a WebSocket with something more in it.
@@ -152,7 +153,8 @@ func TestEvil_Q12_MoreThanFit(t *testing.T) {
 }
 
 // With the limits that a node has by itself, attackers fill the handshakes that
-// may be under way, and no more; peers that are there do not notice.
+// may be under way, and no more. Peers that are there do not notice, and newcomers
+// take the place of those that stall.
 func TestEvil_A9_DefaultLimits(t *testing.T) {
 	const count, most = 300, 64
 	s := newSite(t, `{}`)
@@ -173,6 +175,8 @@ func TestEvil_A9_DefaultLimits(t *testing.T) {
 		if n := s.Limits().Handshakes; n != most {
 			t.Errorf("%d handshakes are under way, want %d", n, most)
 		}
+		time.Sleep(time.Second) // so that none of them has begun within the last half second
+		s.visit(t)
 		for _, c := range conns {
 			c.Close()
 		}

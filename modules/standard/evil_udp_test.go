@@ -351,6 +351,28 @@ func TestEvil_A9_Q9_HalfOpenOverWebRTC(t *testing.T) {
 	})
 }
 
+// With the limits that a node has by itself, datagrams in the name of others, who
+// hear no answers, begin more connections over webrtc-direct than there may be
+// handshakes. None is taken for them, so newcomers get in on every transport.
+func TestEvil_A9_Q9_SpoofedHellos(t *testing.T) {
+	const count = 200
+	s := newSite(t, `{}`)
+	hello := dtlsHello(t)
+	s.siege(t, func() {
+		before := s.Limits()
+		for i := range count {
+			c := attackerSocket(t, i)
+			defer c.Close()
+			ask(t, c, s.udp(), binding(rand.Text()))
+			ask(t, c, s.udp(), hello)
+			if now := s.Limits(); now.Handshakes > 0 || now.Inbound > before.Inbound {
+				t.Fatalf("after %d hellos the limits count %+v, want %+v as before", i+1, now, before)
+			}
+		}
+		s.visit(t)
+	})
+}
+
 // One name has 32 addresses at most; more are not answered.
 func TestEvil_Q9_AddressesOfOneName(t *testing.T) {
 	const most = 32

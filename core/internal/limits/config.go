@@ -49,6 +49,8 @@ type Config struct {
 	Grace core.Duration `json:"grace,omitempty"`
 	// Handshakes is how many inbound connections may be in their handshake.
 	// When half are taken, a subnet may have no more than two of the rest.
+	// When all are, a newcomer takes the place of the oldest from the address
+	// that has the most, unless that has begun within the last half second.
 	// Default: 64.
 	Handshakes int `json:"handshakes,omitempty"`
 	// ConnectionsPerPeer is how many connections one peer may have.

@@ -16,14 +16,14 @@ type Conn struct {
 	dir    core.Direction
 
 	// The rest is guarded by limits.mu.
-	done        bool
-	handshaking bool
-	sources     [2]*source // nil for what is not counted by subnet
-	peer        *peerScope // nil until SetPeer
-	own         int64      // memory that no stream has taken
-	memory      int64      // all, that of streams included
-	streams     counts
-	first       *Stream // of the open streams
+	done      bool
+	handshake handshake
+	sources   [2]*source // nil for what is not counted by subnet
+	peer      *peerScope // nil until SetPeer
+	own       int64      // memory that no stream has taken
+	memory    int64      // all, that of streams included
+	streams   counts
+	first     *Stream // of the open streams
 }
 
 var errNoPeer = errors.New("the connection's peer is not known yet")
@@ -33,7 +33,7 @@ func (c *Conn) SetPeer(p peer.ID) error {
 	l := c.limits
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c.done {
+	if c.done || c.handshake.yielded {
 		return core.ErrConnClosed
 	}
 	if c.peer != nil {
@@ -61,11 +61,9 @@ func (c *Conn) SetPeer(p peer.ID) error {
 }
 
 func (c *Conn) endHandshake(good bool) {
-	if !c.handshaking {
+	if !c.limits.handshakes.leave(c) {
 		return
 	}
-	c.handshaking = false
-	c.limits.handshakes--
 	for _, s := range c.sources {
 		if s != nil {
 			c.limits.settleSource(s, good)

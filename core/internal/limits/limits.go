@@ -26,7 +26,7 @@ type Limits struct {
 	// conns and streams are counts by direction.
 	conns      counts
 	streams    counts
-	handshakes int
+	handshakes handshakes
 	// peers and protocols have entries for what is open only, so they are
 	// bounded by the connections and the streams.
 	peers     map[peer.ID]*peerScope
@@ -80,6 +80,8 @@ func New(c Config, now func() time.Time) *Limits {
 		protocols: make(map[string]*protocolScope),
 		sources:   make(map[netip.Prefix]*source),
 		refused:   make(map[string]uint64),
+
+		handshakes: handshakes{from: make(map[netip.Prefix]int)},
 	}
 	l.Update(c)
 	return l
@@ -107,37 +109,48 @@ func (l *Limits) Target() (connections int, grace time.Duration) {
 func (l *Limits) OpenConn(dir core.Direction, remote ma.Multiaddr) (*Conn, error) {
 	now := l.now()
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.conns.total() >= l.config.Connections {
-		return nil, l.refuse("system", "connections", l.config.Connections, "connections")
+	c, yield, err := l.openConn(dir, remote, now)
+	l.mu.Unlock()
+	if yield != nil {
+		yield()
 	}
-	c := &Conn{limits: l, dir: dir}
+	return c, err
+}
+
+// openConn counts a connection. yield, unless it is nil, is to be called for
+// another one that has made room for it.
+func (l *Limits) openConn(dir core.Direction, remote ma.Multiaddr, now time.Time) (c *Conn, yield func(), err error) {
+	if l.conns.total() >= l.config.Connections {
+		return nil, nil, l.refuse("system", "connections", l.config.Connections, "connections")
+	}
+	c = &Conn{limits: l, dir: dir}
 	if dir == core.Inbound {
-		if err := l.admit(c, remote, now); err != nil {
-			return nil, err
+		if yield, err = l.admit(c, remote, now); err != nil {
+			return nil, nil, err
 		}
-		c.handshaking = true
-		l.handshakes++
 	}
 	*l.conns.of(dir)++
-	return c, nil
+	return c, yield, nil
 }
 
 // admit checks what binds inbound connections alone, and counts c with the
-// subnets it is from.
-func (l *Limits) admit(c *Conn, remote ma.Multiaddr, now time.Time) error {
+// handshakes and the subnets it is from.
+func (l *Limits) admit(c *Conn, remote ma.Multiaddr, now time.Time) (yield func(), err error) {
 	if l.conns.in >= l.config.InboundConnections {
-		return l.refuse("system", "inbound connections", l.config.InboundConnections, "inbound_connections")
+		return nil, l.refuse("system", "inbound connections", l.config.InboundConnections, "inbound_connections")
 	}
-	if l.handshakes >= l.config.Handshakes {
-		return l.refuse("system", "inbound handshakes", l.config.Handshakes, "handshakes")
+	var oldest *Conn
+	if l.handshakes.list.Len() >= l.config.Handshakes {
+		if oldest = l.handshakes.dispensable(now); oldest == nil {
+			return nil, l.refuse("system", "inbound handshakes", l.config.Handshakes, "handshakes")
+		}
 	}
 	l.forgetSources(now)
 	origins := l.originsOf(remote)
 	for _, o := range origins {
 		if o.factor > 0 {
 			if err := l.checkSource(o, now); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
@@ -146,7 +159,11 @@ func (l *Limits) admit(c *Conn, remote ma.Multiaddr, now time.Time) error {
 			c.sources[i] = l.enterSource(o, now)
 		}
 	}
-	return nil
+	if oldest != nil {
+		yield = oldest.giveWay()
+	}
+	l.handshakes.enter(c, sourceOf(remote), now)
+	return yield, nil
 }
 
 // refuse makes the error of a limit and counts it.

@@ -118,7 +118,7 @@ func (l *Limits) checkSource(o origin, now time.Time) error {
 		}
 		return l.refuse(scope, "inbound connections in a row", limit, "connect_rate")
 	}
-	if limit := shareOfHandshakes * o.factor; s.handshakes >= limit && l.handshakes >= (l.config.Handshakes+1)/2 {
+	if limit := shareOfHandshakes * o.factor; s.handshakes >= limit && l.handshakes.list.Len() >= (l.config.Handshakes+1)/2 {
 		return l.refuse(scope, "inbound handshakes while many others wait", limit, "handshakes")
 	}
 	return nil

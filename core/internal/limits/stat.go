@@ -30,7 +30,7 @@ func (l *Limits) Stat() Stat {
 	defer l.mu.Unlock()
 	s := Stat{
 		Memory:  l.memory,
-		Inbound: l.conns.in, Outbound: l.conns.out, Handshakes: l.handshakes,
+		Inbound: l.conns.in, Outbound: l.conns.out, Handshakes: l.handshakes.list.Len(),
 		Peers:          len(l.peers),
 		InboundStreams: l.streams.in, OutboundStreams: l.streams.out,
 		Protocols: len(l.protocols),

@@ -185,6 +185,9 @@ func (l *Listener) acceptRaw() error {
 // upgrade makes a connection in the table of an accepted one, or closes it.
 func (l *Listener) upgrade(ctx context.Context, raw manet.Conn, scope *limits.Conn) {
 	s, remote := l.swarm, raw.RemoteMultiaddr()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	scope.OnYield(func() { cancel(errCrowded) })
 	c, err := s.upgrader.Upgrade(ctx, raw, upgrade.Request{Memory: scope})
 	if err == nil {
 		stat := core.ConnStat{
@@ -237,6 +240,9 @@ func (l *Listener) receiveMuxed() (c core.MuxedConn, admission core.Admission, e
 	defer recovered(&err)
 	return l.muxed.Accept()
 }
+
+// errCrowded is about a handshake that has made room for another.
+var errCrowded = errors.New("others needed the place of the handshake")
 
 // errAdmission is about a transport that lets connections in on its own.
 var errAdmission = errors.New("the transport has not asked whether it may accept the connection")

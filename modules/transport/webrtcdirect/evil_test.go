@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"testing"
 
+	ma "github.com/multiformats/go-multiaddr"
+
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/coretest"
 )
@@ -69,6 +71,31 @@ func send(t *testing.T, c *net.UDPConn, b []byte) {
 // fragment is the i-th attacker's.
 func fragment(i int) string { return fmt.Sprintf("%sattacker%d", prefixV1, i) }
 
+// firstHello is the first message of a DTLS handshake.
+func firstHello(t *testing.T) []byte {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	sent := make(chan []byte, 1)
+	l := newLink(&net.UDPAddr{}, netip.MustParseAddrPort("192.0.2.1:1"), func(b []byte, _ *net.UDPAddr) error {
+		select {
+		case sent <- bytes.Clone(b):
+			cancel()
+		default:
+		}
+		return nil
+	}, func() {})
+	defer l.Close()
+	if _, err := newNodes(t, 1)[0].transport.handshake(ctx, l, setup{client: true}); err == nil {
+		t.Fatal("a handshake with nobody")
+	}
+	hello := <-sent
+	if !isClientHello(hello) {
+		t.Fatalf("the first message is %x", hello)
+	}
+	return hello
+}
+
 // clientHello looks like the beginning of a handshake and leads to nothing.
 func clientHello() []byte {
 	b := make([]byte, recordHeader+100)
@@ -119,28 +146,93 @@ func TestEvil_A10_Relayed(t *testing.T) {
 	admissions.List()[0].WaitEnded(t, 0)
 }
 
-func TestEvil_Q9_HalfOpenHandshakes(t *testing.T) {
+// Who has not proven their address takes no place of the node's: neither with a
+// message that leads to nothing, nor with one that is asked to come again with a
+// cookie.
+func TestEvil_A9_Q9_HalfOpenHandshakes(t *testing.T) {
 	l, dialer, server, admissions := listening(t)
+	hello := firstHello(t)
+	honestly := 0
 	for i := range 400 {
 		c := attacker(t, l)
 		send(t, c, checkRequest(t, fragment(i)+":abcd", fragment(i)))
-		if _, err := c.Read(make([]byte, 1000)); err != nil { // the answer
+		b := make([]byte, 1000)
+		if _, err := c.Read(b); err != nil { // the answer
 			t.Fatal(err)
 		}
-		send(t, c, clientHello())
+		if i%2 == 0 {
+			send(t, c, clientHello())
+		} else {
+			send(t, c, hello)
+			if n, err := c.Read(b); err != nil || n > len(hello) || !begins(b[:n], 3) {
+				t.Fatalf("the answer to a hello is %x, %v, want a request to verify it", b[:n], err)
+			}
+		}
 		if i%50 == 49 {
 			honest(t, l, dialer, server)
+			honestly++
 		}
 	}
 	l.mu.Lock()
-	pending := l.pending.Len()
+	unproven, proven := l.unproven.Len(), l.proven.Len()
 	l.mu.Unlock()
-	if pending > server.transport.MaxHandshakes {
-		t.Errorf("%d handshakes are under way, limit %d", pending, server.transport.MaxHandshakes)
+	if limit := server.transport.MaxHandshakes; unproven > limit || proven > 0 {
+		t.Errorf("%d handshakes are under way, limit %d, and %d whose address is proven", unproven, limit, proven)
+	}
+	if n := len(admissions.List()); n != honestly {
+		t.Errorf("%d connections were admitted, %d honest ones", n, honestly)
 	}
 	l.Close()
 	for i, a := range admissions.List() {
 		a.WaitEnded(t, i)
+	}
+}
+
+// crowded is an admission that is needed by others at once.
+type crowded struct{ *coretest.TestAdmission }
+
+func (crowded) OnYield(f func()) { f() }
+
+// A handshake ends when its place is needed, and the remote knows.
+func TestEvil_A9_GivesWay(t *testing.T) {
+	l, dialer, server, admissions := listening(t)
+	l.admit = func(remote ma.Multiaddr) (core.Admission, error) {
+		if _, err := admissions.Admit(remote); err != nil {
+			return nil, err
+		}
+		return crowded{admissions.List()[0]}, nil
+	}
+	_, err := dialer.transport.Dial(t.Context(), l.Multiaddr(), server.ID(), coretest.NewMemory(-1))
+	if err == nil || errors.Is(err, errTimeout) {
+		t.Errorf("dial: %v, want to be told", err)
+	}
+	admissions.List()[0].WaitEnded(t, 0)
+}
+
+// The address that a remote has not proven yet is not changed for another, which
+// the proof would not be about.
+func TestEvil_Q9_UnprovenDoesNotMove(t *testing.T) {
+	d := newTestDemux()
+	from, other := netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:2")
+	nominates, _ := request(fragment(0)+":"+fragment(0), []byte(fragment(0)), 1)
+	d.bind(nominates, from)
+	a := d.byAddr[from]
+	l := newLink(&net.UDPAddr{}, from, func([]byte, *net.UDPAddr) error { return nil }, func() { d.detach(a) })
+	defer l.Close()
+	l.prove = func() error { return nil }
+	if !d.attach(a, l) {
+		t.Fatal("not attached")
+	}
+	d.bind(nominates, other)
+	if at := l.remote.Load().AddrPort(); at != from {
+		t.Errorf("before the proof it moves to %s", at)
+	}
+	if err := l.proven(); err != nil {
+		t.Fatal(err)
+	}
+	d.bind(nominates, other)
+	if at := l.remote.Load().AddrPort(); at != other {
+		t.Errorf("after the proof it is at %s", at)
 	}
 }
 

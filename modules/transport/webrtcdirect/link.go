@@ -34,6 +34,12 @@ type link struct {
 	local  net.Addr
 	remote atomic.Pointer[net.UDPAddr]
 	closed func() // is called once, when the link has closed
+	// prove is called once, when the remote has proven its address, unless it
+	// is nil. With an error the remote is refused.
+	prove    func() error
+	proving  sync.Once
+	refused  error
+	admitted atomic.Bool
 
 	flights, data *inbox
 	records       atomic.Pointer[records]
@@ -220,8 +226,25 @@ func (h handshakeConn) WriteTo(p []byte, _ net.Addr) (int, error) {
 	if r := h.link.records.Load(); r != nil && !r.ofHandshake(p) {
 		return len(p), nil
 	}
+	if h.link.prove != nil && isServerHello(p) {
+		if err := h.link.proven(); err != nil {
+			return 0, err
+		}
+	}
 	_ = h.link.send(p, h.link.remote.Load()) // as in link.write
 	return len(p), nil
+}
+
+// proven is called when the library goes on with a handshake: the remote has
+// returned the cookie that was sent to its address.
+func (l *link) proven() error {
+	l.proving.Do(func() {
+		if l.refused = l.prove(); l.refused != nil {
+			_ = l.send(refusal, l.remote.Load()) // or it will find out
+		}
+		l.admitted.Store(l.refused == nil)
+	})
+	return l.refused
 }
 
 // ofHandshake tells whether a datagram of the library's may still be sent: if it
@@ -266,9 +289,10 @@ var (
 	_ net.PacketConn = handshakeConn{}
 )
 
-// moveTo makes the link send to another address of the remote's.
+// moveTo makes the link send to another address of the remote's, unless the first
+// one is not proven yet.
 func (l *link) moveTo(to netip.AddrPort) {
-	if l.remote.Load().AddrPort() != to {
+	if l.admitted.Load() && l.remote.Load().AddrPort() != to {
 		l.remote.Store(net.UDPAddrFromAddrPort(to))
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -18,13 +17,6 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/modules/transport/internal/udpport"
 )
-
-// errCrowded ends a handshake that makes room for others.
-var errCrowded = errors.New("other handshakes needed the place")
-
-// refusal is a DTLS alert in the clear: access denied. It is shorter than what
-// it answers, and tells nothing.
-var refusal = []byte{typeAlert, versionHigh, versionLow, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 49}
 
 // listener accepts connections on a port.
 type listener struct {
@@ -41,7 +33,10 @@ type listener struct {
 
 	mu      sync.Mutex
 	closed  bool
-	pending list.List // of the cancels of handshakes, the oldest first; at most MaxHandshakes
+	// unproven and proven are the handshakes under way, the oldest first, by
+	// whether the remote has shown that it receives at its address; each at
+	// most MaxHandshakes.
+	unproven, proven list.List
 }
 
 // inbound is a connection that waits for Accept.
@@ -91,40 +86,31 @@ func (t *Transport) address(at netip.AddrPort) (ma.Multiaddr, error) {
 	return withHash(a, t.certificate.hash)
 }
 
-// begin admits a connection and starts its handshake.
+// begin starts the handshake of a connection, which is admitted once the remote
+// has proven its address: anybody can send the first message in any name.
 func (l *listener) begin(remote netip.AddrPort, a *association) *link {
 	at, err := address(remote)
 	if err != nil {
 		return nil
 	}
-	admission, err := l.admit(at)
-	if err != nil {
-		l.refuse(remote, err)
+	link := newLink(l.packets.LocalAddr(), remote, l.send, func() { l.demux.detach(a) })
+	h := l.enter(at)
+	if h == nil {
 		return nil
 	}
-	link := newLink(l.packets.LocalAddr(), remote, l.send, func() { l.demux.detach(a) })
-	ctx, place := l.enter()
-	if place == nil || !l.demux.attach(a, link) {
-		l.leave(place)
-		admission.Done()
+	link.prove = h.prove
+	if !l.demux.attach(a, link) {
+		h.leave()
 		return nil
 	}
 	l.wg.Go(func() {
-		defer l.leave(place)
-		if err := l.accept(ctx, link, at, admission); err != nil {
-			admission.Done()
+		defer h.leave()
+		if err := l.accept(h, link); err != nil {
+			h.giveBack()
 			l.transport.log.Debug("inbound connection failed", "remote", at, "err", err)
 		}
 	})
 	return link
-}
-
-// refuse tells a remote that it is not let in.
-func (l *listener) refuse(remote netip.AddrPort, why error) {
-	_ = l.send(refusal, net.UDPAddrFromAddrPort(remote)) // or it will find out
-	if log := l.transport.log; log.Enabled(context.Background(), slog.LevelDebug) {
-		log.Debug("inbound connection refused", "remote", remote, "err", why)
-	}
 }
 
 func (l *listener) send(b []byte, to *net.UDPAddr) error {
@@ -132,47 +118,21 @@ func (l *listener) send(b []byte, to *net.UDPAddr) error {
 	return err
 }
 
-// enter finds a place for a handshake. If there is none, the oldest handshake
-// has to go: an honest one takes a few round trips, and a flood fills any number
-// of places. place is nil if the listener is closed.
-func (l *listener) enter() (ctx context.Context, place *list.Element) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return nil, nil
-	}
-	if l.pending.Len() >= l.transport.MaxHandshakes {
-		oldest := l.pending.Front()
-		l.pending.Remove(oldest)
-		oldest.Value.(context.CancelCauseFunc)(errCrowded)
-	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	return ctx, l.pending.PushBack(cancel)
-}
-
-// leave gives a place back.
-func (l *listener) leave(place *list.Element) {
-	if place == nil {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.pending.Remove(place) // which may have been done
-	place.Value.(context.CancelCauseFunc)(nil)
-}
-
 // accept makes a connection on a link and waits until somebody takes it.
-func (l *listener) accept(ctx context.Context, link *link, remote ma.Multiaddr, admission core.Admission) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(l.transport.HandshakeTimeout), errTimeout)
+func (l *listener) accept(h *handshake, link *link) error {
+	ctx, cancel := context.WithTimeoutCause(h.ctx, time.Duration(l.transport.HandshakeTimeout), errTimeout)
 	defer cancel()
-	c, err := l.transport.secure(ctx, link, setup{memory: admission})
+	c, err := l.transport.secure(ctx, link, setup{admitted: h.admitted})
 	if err != nil {
+		if errors.Is(err, errCrowded) && link.admitted.Load() {
+			_ = l.send(refusal, link.remote.Load()) // or it will find out
+		}
 		return err
 	}
-	c.local, c.remote = l.addr, remote
+	c.local, c.remote = l.addr, h.remote
 	link.watch(time.Duration(l.transport.IdleTimeout))
 	select {
-	case l.accepted <- &inbound{c, admission}:
+	case l.accepted <- &inbound{c, h.admission}:
 		return nil
 	case <-ctx.Done():
 		err = context.Cause(ctx)
@@ -207,8 +167,10 @@ func (l *listener) Close() (err error) {
 		l.packets.Retire()
 		l.mu.Lock()
 		l.closed = true
-		for e := l.pending.Front(); e != nil; e = e.Next() {
-			e.Value.(context.CancelCauseFunc)(net.ErrClosed)
+		for _, list := range []*list.List{&l.unproven, &l.proven} {
+			for e := list.Front(); e != nil; e = e.Next() {
+				e.Value.(*handshake).cancel(net.ErrClosed)
+			}
 		}
 		l.mu.Unlock()
 		l.wg.Wait()

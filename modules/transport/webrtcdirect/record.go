@@ -218,8 +218,16 @@ func nextRecord(b []byte) (record, rest []byte) {
 func recordNumber(record []byte) uint64 { return binary.BigEndian.Uint64(record[3:]) & maxRecordNumber }
 
 // isClientHello tells whether a datagram begins a handshake.
-func isClientHello(b []byte) bool {
+func isClientHello(b []byte) bool { return begins(b, 1) }
+
+// isServerHello tells whether a datagram answers a hello that has come back with
+// the cookie which was sent to the remote's address.
+func isServerHello(b []byte) bool { return begins(b, 2) }
+
+// begins tells whether a datagram begins with a message of a handshake, in the
+// clear.
+func begins(b []byte, message byte) bool {
 	record, _ := nextRecord(b)
 	return len(record) > recordHeader && record[0] == typeHandshake && record[3] == 0 && record[4] == 0 &&
-		record[recordHeader] == 1
+		record[recordHeader] == message
 }

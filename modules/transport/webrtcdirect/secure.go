@@ -39,7 +39,9 @@ var srtpProfiles = []dtls.SRTPProtectionProfile{
 // setup is what a connection is made with.
 type setup struct {
 	client bool
-	memory core.ConnMemory
+	// memory is the connection's. A listener has it with the handshake.
+	memory   core.ConnMemory
+	admitted func() core.ConnMemory
 	// expect and pinned are what a dialer knows of the listener.
 	expect peer.ID
 	pinned hash
@@ -47,10 +49,7 @@ type setup struct {
 
 // secure makes a connection on a link, which it closes if it fails.
 func (t *Transport) secure(ctx context.Context, l *link, s setup) (_ *conn, err error) {
-	if err := s.memory.Reserve(int(t.ReceiveBuffer), receivePriority); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	c := &conn{link: l, memory: s.memory, reserved: int(t.ReceiveBuffer)}
+	c := &conn{link: l}
 	defer func() {
 		if err != nil {
 			c.abandon()
@@ -61,6 +60,12 @@ func (t *Transport) secure(ctx context.Context, l *link, s setup) (_ *conn, err 
 	remote, err := t.handshake(ctx, l, s)
 	if err != nil {
 		return nil, ended(ctx, fmt.Errorf("dtls: %w", err))
+	}
+	if !s.client {
+		s.memory = s.admitted()
+	}
+	if err := c.reserve(s.memory, int(t.ReceiveBuffer)); err != nil {
+		return nil, err
 	}
 	session, handshake, err := webrtcstream.New(ctx, l, webrtcstream.Config{
 		Client:        s.client,
@@ -188,12 +193,27 @@ func (h handshakeChannel) RemoteAddr() net.Addr { return h.link.RemoteAddr() }
 type conn struct {
 	*webrtcstream.Session
 	link          *link
-	memory        core.ConnMemory
+	memory        core.ConnMemory // nil if nothing is reserved
 	reserved      int
 	release       sync.Once
 	peer          peer.ID
 	key           peer.PublicKey
 	local, remote ma.Multiaddr
+}
+
+func (c *conn) reserve(m core.ConnMemory, n int) error {
+	if err := m.Reserve(n, receivePriority); err != nil {
+		return err
+	}
+	c.memory, c.reserved = m, n
+	return nil
+}
+
+// giveBack is called with the end of the connection.
+func (c *conn) giveBack() {
+	if c.memory != nil {
+		c.release.Do(func() { c.memory.Release(c.reserved) })
+	}
 }
 
 // abandon ends a connection that has not become one.
@@ -202,7 +222,7 @@ func (c *conn) abandon() {
 		_ = c.Session.Close() // always nil
 	}
 	_ = c.link.Close() // always nil
-	c.release.Do(func() { c.memory.Release(c.reserved) })
+	c.giveBack()
 }
 
 // Close implements [core.Session].
@@ -211,7 +231,7 @@ func (c *conn) Close() error { return c.CloseWithCode(core.ConnNoError) }
 // CloseWithCode implements [core.Session].
 func (c *conn) CloseWithCode(code core.ConnCode) error {
 	err := c.Session.CloseWithCode(code)
-	c.release.Do(func() { c.memory.Release(c.reserved) })
+	c.giveBack()
 	return err
 }
 

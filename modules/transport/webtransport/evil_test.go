@@ -47,6 +47,19 @@ func TestEvil_A9_SilentClients(t *testing.T) {
 	server.canary(t, client)
 }
 
+// A client in its handshake is given up when others need the place.
+func TestEvil_A9_GivesWay(t *testing.T) {
+	client, server := pair(t, `{}`)
+	c := newRawClient(t, server)
+	c.session(t, "webtransport")
+	if !server.admissions.List()[0].Yield() {
+		t.Fatal("the handshake does not give way")
+	}
+	<-c.quic.Context().Done()
+	server.admissions.List()[0].WaitEnded(t, 0)
+	server.canary(t, client)
+}
+
 // Noise with garbage, and of a client whose key is not the one it claims, ends
 // the connection.
 func TestEvil_A7_Garbage(t *testing.T) {

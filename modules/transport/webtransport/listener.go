@@ -81,10 +81,15 @@ func (l *listener) accept(ctx context.Context) {
 	}
 }
 
+// errCrowded ends a handshake that makes room for others.
+var errCrowded = errors.New("other handshakes needed the place")
+
 // receive makes a QUIC connection one that Accept returns, or closes it.
 func (l *listener) receive(ctx context.Context, q *quic.Conn, admission core.Admission) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(l.transport.HandshakeTimeout))
 	defer cancel()
+	ctx, crowded := context.WithCancelCause(ctx)
+	admission.OnYield(func() { crowded(errCrowded) })
 	c := &conn{quic: q}
 	err := l.establish(ctx, c)
 	if err == nil {
