@@ -32,6 +32,7 @@ func init() {
 	DefineKind[NAT]("xnode.nat")
 	DefineKind[Routing]("xnode.routing")
 	DefineKind[PubSub]("xnode.pubsub")
+	DefineKind[TopicValidator]("xnode.pubsub.validator")
 	DefineKind[Discoverer]("xnode.discovery")
 	DefineKind[Protocol]("xnode.protocol")
 }

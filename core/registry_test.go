@@ -111,7 +111,7 @@ func TestNamespaces(t *testing.T) {
 		t.Errorf("sections are of %q", got)
 	}
 	list := strings.Join(core.Namespaces(), " ")
-	const want = "xnode.transport xnode.security xnode.muxer xnode.identity xnode.certificate xnode.storage xnode.record xnode.nat xnode.routing xnode.pubsub xnode.discovery xnode.protocol xnode.protocol.simple.guests"
+	const want = "xnode.transport xnode.security xnode.muxer xnode.identity xnode.certificate xnode.storage xnode.record xnode.nat xnode.routing xnode.pubsub xnode.pubsub.validator xnode.discovery xnode.protocol xnode.protocol.simple.guests"
 	if list != want {
 		t.Errorf("got %s, want %s", list, want)
 	}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path"
+	"time"
+
+	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/peer"
+	"github.com/xnode-p2p/xnode/modules/pubsub/internal/message"
+	"github.com/xnode-p2p/xnode/modules/pubsub/internal/rpc"
+)
+
+// Config is the part of the configuration that all pub/sub modules have.
+type Config struct {
+	// Topics are those that the node is subscribed to for as long as the module
+	// runs, and so passes on to others.
+	// Default: none.
+	Topics []string `json:"topics,omitempty"`
+
+	// TopicOptions are settings of topics, by their names.
+	// Default: none.
+	TopicOptions map[string]*TopicOptions `json:"topic_options,omitempty"`
+
+	// AllowTopics are patterns of topics that the node may be in and remembers
+	// that peers are; * stands for any run of characters but a slash. Those
+	// that match none do not exist for the node.
+	// Default: all are allowed.
+	AllowTopics []string `json:"allow_topics,omitempty"`
+
+	// Policy says whether messages have an author and a signature:
+	// "strict_sign", all must; "strict_no_sign", none may; "lax_sign" and
+	// "lax_no_sign", the node's own do or do not, those of others may.
+	// Default: "strict_sign".
+	Policy string `json:"policy,omitempty"`
+
+	// MessageID says which messages are the same: those of the same author and
+	// number, "from_seqno"; those of the same content, "sha256"; those of the
+	// same content and topic, "sha256_topic", in 20 bytes.
+	// Default: "from_seqno", and "sha256_topic" where messages have no author.
+	MessageID string `json:"message_id,omitempty"`
+
+	// Validators check the messages of all topics.
+	// Default: none; signatures are always checked.
+	Validators core.List[core.TopicValidator] `json:"validators,omitempty"`
+
+	// DirectPeers are multiaddrs of peers, with /p2p/ID, that are kept connected
+	// and always get every message. They must have this node among theirs.
+	// Default: none.
+	DirectPeers []string `json:"direct_peers,omitempty"`
+
+	// MaxMessage bounds what is sent and received at once.
+	// Default: "1MiB".
+	MaxMessage core.Size `json:"max_message,omitempty"`
+
+	// SeenTTL is how long the IDs of messages are remembered, so that none is
+	// passed on twice.
+	// Default: "2m".
+	SeenTTL core.Duration `json:"seen_ttl,omitempty"`
+
+	log         *slog.Logger
+	checks      []core.TopicValidator
+	topicChecks map[string][]core.TopicValidator
+}
+
+// TopicOptions are settings of one topic.
+type TopicOptions struct {
+	// MessageID is as that of all topics.
+	// Default: that of all topics.
+	MessageID string `json:"message_id,omitempty"`
+	// Validators check the topic's messages, after those of all topics.
+	// Default: none.
+	Validators core.List[core.TopicValidator] `json:"validators,omitempty"`
+}
+
+// Provision fills in what is not given and loads the modules for checking.
+func (c *Config) Provision(l core.Loader, log *slog.Logger) error {
+	c.log = log
+	if c.Policy == "" {
+		c.Policy = "strict_sign"
+	}
+	if c.MessageID == "" {
+		c.MessageID = "from_seqno"
+		if policy, err := message.ParsePolicy(c.Policy); err == nil && !policy.Sign {
+			c.MessageID = "sha256_topic"
+		}
+	}
+	if c.MaxMessage == 0 {
+		c.MaxMessage = 1 << 20
+	}
+	if c.SeenTTL == 0 {
+		c.SeenTTL = core.Duration(2 * time.Minute)
+	}
+	checks, err := load(c.Validators, l)
+	if err != nil {
+		return fmt.Errorf("validators: %w", err)
+	}
+	c.checks, c.topicChecks = checks, make(map[string][]core.TopicValidator)
+	for name, o := range c.TopicOptions {
+		if o == nil {
+			continue
+		}
+		if c.topicChecks[name], err = load(o.Validators, l); err != nil {
+			return fmt.Errorf("topic_options/%s/validators: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func load(list core.List[core.TopicValidator], l core.Loader) ([]core.TopicValidator, error) {
+	loaded, err := list.Load(l)
+	if err != nil {
+		return nil, err
+	}
+	var checks []core.TopicValidator
+	for _, m := range loaded {
+		checks = append(checks, m.Module)
+	}
+	return checks, nil
+}
+
+// Validate says what cannot be meant.
+func (c *Config) Validate() error {
+	_, err := c.Resolve()
+	return err
+}
+
+// Resolve returns the settings of a hub, as far as they are in the configuration.
+func (c *Config) Resolve() (Settings, error) {
+	s := Settings{
+		Names:       make(map[string]message.Name),
+		Checks:      c.checks,
+		TopicChecks: c.topicChecks,
+		Topics:      c.Topics,
+		MaxMessage:  int(c.MaxMessage),
+		SeenTTL:     time.Duration(c.SeenTTL),
+		Log:         c.log,
+	}
+	var errs []error
+	add := func(key string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", key, err))
+		}
+	}
+	var err error
+	s.Policy, err = message.ParsePolicy(c.Policy)
+	add("policy", err)
+	name := func(key, text string) message.Name {
+		n, err := message.ParseName(text)
+		if err == nil && s.Policy.Strict && !s.Policy.Sign && message.NeedsAuthor(text) {
+			err = errors.New("from_seqno makes all messages the same where none has an author; use sha256 or sha256_topic")
+		}
+		add(key, err)
+		return n
+	}
+	s.Name = name("message_id", c.MessageID)
+	for topic, o := range c.TopicOptions {
+		if o != nil && o.MessageID != "" {
+			s.Names[topic] = name("topic_options/"+topic+"/message_id", o.MessageID)
+		}
+	}
+	for i, pattern := range c.AllowTopics {
+		if _, err := path.Match(pattern, ""); err != nil {
+			add(fmt.Sprintf("allow_topics/%d", i), fmt.Errorf("%q is no pattern: %w", pattern, err))
+		}
+	}
+	if len(c.AllowTopics) > 0 {
+		s.Allow = func(topic string) bool {
+			for _, pattern := range c.AllowTopics {
+				if ok, _ := path.Match(pattern, topic); ok {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	for i, topic := range c.Topics {
+		key := fmt.Sprintf("topics/%d", i)
+		if topic == "" || len(topic) > rpc.DefaultLimits.Topic {
+			add(key, fmt.Errorf("want 1 to %d bytes, have %d", rpc.DefaultLimits.Topic, len(topic)))
+		} else if s.Allow != nil && !s.Allow(topic) {
+			add(key, fmt.Errorf("%q is not among allow_topics", topic))
+		}
+	}
+	for i, text := range c.DirectPeers {
+		info, err := peer.ParseAddrInfo(text)
+		add(fmt.Sprintf("direct_peers/%d", i), err)
+		s.Direct = append(s.Direct, info)
+	}
+	if c.MaxMessage < 1<<10 || c.MaxMessage > 64<<20 {
+		add("max_message", fmt.Errorf("want 1KiB to 64MiB, have %s", c.MaxMessage))
+	}
+	if d := time.Duration(c.SeenTTL); d < time.Second || d > 24*time.Hour {
+		add("seen_ttl", fmt.Errorf("want 1s to 24h, have %s", d))
+	}
+	return s, errors.Join(errs...)
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package hub
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/peer"
+	"github.com/xnode-p2p/xnode/core/wire"
+	"github.com/xnode-p2p/xnode/modules/pubsub/internal/mesh"
+	"github.com/xnode-p2p/xnode/modules/pubsub/internal/message"
+	"github.com/xnode-p2p/xnode/modules/pubsub/internal/rpc"
+)
+
+// maxInbound is how many streams of one protocol a peer may have: one, and one
+// that takes its place.
+const maxInbound = 2
+
+// serve implements [core.StreamHandler]: it reads what a peer sends.
+func (h *Hub) serve(s core.Stream) error {
+	r, err := h.begin(s)
+	if err != nil {
+		return err
+	}
+	defer h.end(r, s)
+	br := bufio.NewReaderSize(s, 4<<10)
+	for {
+		frame, err := wire.ReadMessage(br, h.MaxMessage)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := h.frame(r.id, frame); err != nil {
+			h.Log.Info("peer of pub/sub sent what is none", "peer", r.id, "protocol", s.Protocol(), "error", err)
+			h.step(mesh.Misbehaved{Peer: r.id, Count: 1})
+			s.Reset(core.StreamProtocolViolation)
+			return nil
+		}
+	}
+}
+
+// begin makes s the stream that a peer sends on. What the peer wanted before it
+// says anew.
+func (h *Hub) begin(s core.Stream) (*remote, error) {
+	var p Protocol
+	for _, p = range h.Protocols {
+		if p.ID == s.Protocol() {
+			break
+		}
+	}
+	r, before := h.supplant(s, p)
+	if before != nil {
+		before.Reset(core.StreamSupplanted)
+	}
+	if r == nil {
+		return nil, core.ErrNotConnected
+	}
+	return r, nil
+}
+
+// supplant makes s the stream of its peer, and returns the one that was.
+func (h *Hub) supplant(s core.Stream, p Protocol) (r *remote, before core.Stream) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r = h.joinLocked(s.Conn(), p); r == nil {
+		return nil, nil
+	}
+	if before = r.inbound; before != nil {
+		h.stepLocked(mesh.Restarted{Peer: r.id})
+	}
+	r.inbound = s
+	return r, before
+}
+
+func (h *Hub) end(r *remote, s core.Stream) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r.inbound == s {
+		r.inbound = nil
+		if h.remotes[r.id] == r {
+			h.stepLocked(mesh.Restarted{Peer: r.id})
+		}
+	}
+}
+
+// frame handles one frame of a peer.
+func (h *Hub) frame(from peer.ID, b []byte) error {
+	m, err := rpc.Decode(b, &rpc.DefaultLimits)
+	if err != nil {
+		return err
+	}
+	if !h.listen(from, m) {
+		return nil
+	}
+	for i := range m.Publish {
+		h.receive(from, &m.Publish[i])
+	}
+	return nil
+}
+
+// listen handles all of a frame but the messages. It reports whether they are to
+// be handled.
+func (h *Hub) listen(from peer.ID, m *rpc.RPC) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed || h.router.Graylisted(from, time.Now()) {
+		return false
+	}
+	if m.Excess > 0 {
+		h.stepLocked(mesh.Misbehaved{Peer: from, Count: 1})
+	}
+	if len(m.Subscriptions) > 0 {
+		list := m.Subscriptions[:0]
+		for _, s := range m.Subscriptions {
+			if h.Allow == nil || h.Allow(s.Topic) {
+				list = append(list, s)
+			}
+		}
+		h.stepLocked(mesh.Subscribed{Peer: from, Subscriptions: list})
+	}
+	if c := &m.Control; len(c.IHave)+len(c.IWant)+len(c.Graft)+len(c.Prune)+len(c.IDontWant) > 0 || c.Extensions != nil {
+		h.stepLocked(mesh.Controlled{Peer: from, Control: c})
+	}
+	return true
+}
+
+// name is the ID of a message.
+func (h *Hub) name(m *rpc.Message) string {
+	if name := h.Names[m.Topic]; name != nil {
+		return name(m)
+	}
+	return h.Name(m)
+}
+
+// receive handles one message of a peer.
+func (h *Hub) receive(from peer.ID, m *rpc.Message) {
+	h.mu.Lock()
+	wanted := h.topics[m.Topic] != nil
+	h.mu.Unlock()
+	if !wanted {
+		return // nobody has asked for it
+	}
+	id := h.name(m)
+	if h.seen.has([]byte(id)) {
+		h.step(mesh.Duplicate{Peer: from, ID: id, Topic: m.Topic})
+		return
+	}
+	author, err := h.verify(from, m)
+	if err != nil {
+		h.Log.Debug("message of pub/sub refused", "peer", from, "topic", wire.Text(m.Topic, 64), "error", err)
+		h.step(mesh.Rejected{Peer: from, Topic: m.Topic})
+		return
+	}
+	if author == h.self && author != "" {
+		h.step(mesh.Ignored{Peer: from, ID: id})
+		return // the node's own, come back after it was forgotten
+	}
+	// Only now, so that a forged message cannot stand in the way of the real one.
+	if !h.seen.add(id) {
+		h.step(mesh.Duplicate{Peer: from, ID: id, Topic: m.Topic})
+		return
+	}
+	h.step(mesh.Arrived{Peer: from, ID: id, Topic: m.Topic, Size: len(m.Raw)})
+	shared := &core.TopicMessage{
+		Topic: m.Topic, Data: m.Data, ID: id, From: author, Seqno: m.Seqno, ReceivedFrom: from,
+	}
+	checks := h.checksOf(m.Topic)
+	if len(checks) == 0 {
+		h.decide(shared, m.Raw, core.TopicAccept)
+		return
+	}
+	select {
+	case h.checks <- struct{}{}:
+		h.wg.Go(func() {
+			defer func() { <-h.checks }()
+			h.decide(shared, m.Raw, h.check(checks, shared))
+		})
+	default:
+		h.decide(shared, m.Raw, core.TopicIgnore)
+	}
+}
+
+// verify checks the form and the signature of a message, and returns who wrote
+// it.
+func (h *Hub) verify(from peer.ID, m *rpc.Message) (peer.ID, error) {
+	if err := h.Policy.Check(m); err != nil {
+		return "", err
+	}
+	author, err := message.Author(m)
+	if err != nil {
+		return "", err
+	}
+	return author, h.Policy.Verify(m)
+}
+
+func (h *Hub) checksOf(topic string) []core.TopicValidator {
+	if extra := h.TopicChecks[topic]; len(extra) > 0 {
+		return append(h.Checks[:len(h.Checks):len(h.Checks)], extra...)
+	}
+	return h.Checks
+}
+
+// check asks the modules for checking, one after the other.
+func (h *Hub) check(list []core.TopicValidator, m *core.TopicMessage) (v core.TopicVerdict) {
+	ctx, cancel := context.WithTimeout(h.ctx, checkTimeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			h.Log.Error("panic in a module that checks messages", "topic", wire.Text(m.Topic, 64), "panic", fmt.Sprint(p))
+			v = core.TopicIgnore
+		}
+	}()
+	for _, c := range list {
+		if v := c.ValidateMessage(ctx, m); v != core.TopicAccept {
+			return v
+		}
+		if ctx.Err() != nil {
+			return core.TopicIgnore
+		}
+	}
+	return core.TopicAccept
+}
+
+// decide does what follows from a verdict.
+func (h *Hub) decide(m *core.TopicMessage, raw []byte, v core.TopicVerdict) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch v {
+	case core.TopicAccept:
+		h.stepLocked(mesh.Accepted{
+			Peer:    m.ReceivedFrom,
+			Message: &mesh.Message{ID: m.ID, Topic: m.Topic, Raw: raw, Author: m.From},
+		})
+		h.hand(m)
+	case core.TopicReject:
+		h.stepLocked(mesh.Rejected{Peer: m.ReceivedFrom, ID: m.ID, Topic: m.Topic})
+	default:
+		h.stepLocked(mesh.Ignored{Peer: m.ReceivedFrom, ID: m.ID})
+	}
+}

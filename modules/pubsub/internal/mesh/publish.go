@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package mesh
+
+import (
+	"slices"
+	"time"
+
+	"github.com/xnode-p2p/xnode/core/peer"
+)
+
+// arrived tells the mesh that a large message need not be sent again.
+func (r *Router) arrived(e Arrived, now time.Time) {
+	r.fulfil(e.ID)
+	if r.Board != nil {
+		r.Board.Arrive(e.ID, e.Topic, now)
+	}
+	t := r.topics[e.Topic]
+	if t == nil || e.Size < int(r.Params.IDontWantThreshold) {
+		return
+	}
+	for _, m := range t.mesh {
+		if m.id != e.Peer && m.version >= V12 {
+			c := r.control(m)
+			c.IDontWant = append(c.IDontWant, []byte(e.ID))
+		}
+	}
+}
+
+// fulfil notes that a message has come that somebody may have promised. All who
+// did are free of it: whoever sends it first, the others need not.
+func (r *Router) fulfil(id string) {
+	if r.promised[id] == 0 {
+		return
+	}
+	delete(r.promised, id)
+	for _, m := range r.peers {
+		delete(m.promises, id)
+	}
+}
+
+// breakPromise forgets a promise of one peer.
+func (r *Router) breakPromise(m *member, id string) {
+	delete(m.promises, id)
+	if r.promised[id]--; r.promised[id] <= 0 {
+		delete(r.promised, id)
+	}
+}
+
+func (r *Router) accepted(e Accepted, now time.Time) {
+	if r.Board != nil {
+		r.Board.Accept(e.Peer, e.Message.ID, e.Message.Topic, now)
+	}
+	r.cache.put(e.Message)
+	t := r.topics[e.Message.Topic]
+	if t == nil {
+		return
+	}
+	r.deliver(e.Message, e.Peer, t, t.mesh, now)
+}
+
+func (r *Router) rejected(e Rejected) {
+	if r.Board != nil {
+		r.Board.Reject(e.Peer, e.ID, e.Topic)
+	}
+	r.fulfil(e.ID)
+}
+
+func (r *Router) duplicate(e Duplicate, now time.Time) {
+	if r.Board != nil {
+		r.Board.Duplicate(e.Peer, e.ID, e.Topic, now)
+	}
+}
+
+func (r *Router) published(message *Message, now time.Time) {
+	r.cache.put(message)
+	t := r.topic(message.Topic)
+	switch {
+	case *r.Params.FloodPublish:
+		var list []*member
+		for _, m := range t.members {
+			if !m.always() && !r.below(m, now, publishThreshold) {
+				list = append(list, m)
+			}
+		}
+		r.deliver(message, "", t, list, now)
+	case t.joined:
+		r.deliver(message, "", t, t.mesh, now)
+	default:
+		r.deliver(message, "", t, r.fanoutOf(t, now), now)
+	}
+	r.tidy(t)
+}
+
+// fanoutOf are the peers to which messages of a topic go that the node is not
+// in.
+func (r *Router) fanoutOf(t *topic, now time.Time) []*member {
+	if t.published.IsZero() {
+		r.fanout = insert(r.fanout, t)
+	}
+	t.published = now
+	r.fillFanout(t, now)
+	return t.fanout
+}
+
+// fillFanout keeps those that are good enough, and adds others up to D.
+func (r *Router) fillFanout(t *topic, now time.Time) {
+	t.fanout = slices.DeleteFunc(t.fanout, func(m *member) bool { return r.below(m, now, publishThreshold) })
+	var list []*member
+	for _, m := range t.members {
+		if !m.always() && !slices.Contains(t.fanout, m) && !r.below(m, now, publishThreshold) {
+			list = append(list, m)
+		}
+	}
+	t.fanout = append(t.fanout, r.pick(list, r.Params.D-len(t.fanout))...)
+}
+
+// deliver sends a message to peers, and to those that get every message of the
+// topic. It spares who sent it, who wrote it and who does not want it.
+func (r *Router) deliver(message *Message, from peer.ID, t *topic, to []*member, now time.Time) {
+	ids := make([]peer.ID, 0, len(to)+len(t.always))
+	add := func(m *member) {
+		if m.id == from || m.id == message.Author {
+			return
+		}
+		if _, unwanted := m.unwanted[message.ID]; !unwanted {
+			ids = append(ids, m.id)
+		}
+	}
+	for _, m := range to {
+		add(m)
+	}
+	for _, m := range t.always {
+		if m.direct || !r.below(m, now, publishThreshold) {
+			add(m)
+		}
+	}
+	if len(ids) > 0 {
+		r.out = append(r.out, Deliver{Peers: ids, Message: message})
+	}
+}

@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package rpc
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/xnode-p2p/xnode/core/wire"
+)
+
+// Decode reads a frame, without its length. The result shares memory with b.
+func Decode(b []byte, limits *Limits) (*RPC, error) {
+	d := decoder{Limits: limits, idsLeft: limits.IDs}
+	for f, err := range wire.Fields(b) {
+		if err != nil {
+			return nil, err
+		}
+		var decode func([]byte) error
+		switch f.Num {
+		case rpcSubscriptions:
+			decode = d.subscription
+		case rpcPublish:
+			decode = d.message
+		case rpcControl:
+			decode = d.control
+		case rpcPartial:
+			decode = d.partial
+		default:
+			continue
+		}
+		v, err := f.Bytes()
+		if err == nil {
+			err = decode(v)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("field %d: %w", f.Num, err)
+		}
+	}
+	return &d.rpc, nil
+}
+
+type decoder struct {
+	*Limits
+	rpc          RPC
+	idsLeft      int
+	controlBytes int
+}
+
+// full counts an entry as excess if there is no room for it.
+func (d *decoder) full(have, limit int) bool {
+	if have < limit {
+		return false
+	}
+	d.rpc.Excess++
+	return true
+}
+
+// topic takes a name. It is a copy, since names are kept.
+func (d *decoder) topic(dst *string, f wire.Field) (ok bool, err error) {
+	v, err := f.Bytes()
+	if err != nil {
+		return false, err
+	}
+	if len(v) > d.Topic {
+		d.rpc.Excess++
+		return false, nil
+	}
+	*dst = string(v)
+	return true, nil
+}
+
+func flag(dst *bool, f wire.Field) error {
+	v, err := f.Uint64()
+	*dst = v != 0
+	return err
+}
+
+func (d *decoder) subscription(b []byte) error {
+	if d.full(len(d.rpc.Subscriptions), d.Subscriptions) {
+		return nil
+	}
+	var s Subscription
+	named := false
+	for f, err := range wire.Fields(b) {
+		if err != nil {
+			return err
+		}
+		switch f.Num {
+		case subSubscribe:
+			err = flag(&s.Subscribe, f)
+		case subTopic:
+			named, err = d.topic(&s.Topic, f)
+		case subRequestsPartial:
+			err = flag(&s.RequestsPartial, f)
+		case subSendsPartial:
+			err = flag(&s.SendsPartial, f)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if named {
+		s.SendsPartial = s.SendsPartial || s.RequestsPartial
+		d.rpc.Subscriptions = append(d.rpc.Subscriptions, s)
+	}
+	return nil
+}
+
+func (d *decoder) message(b []byte) error {
+	if d.full(len(d.rpc.Publish), d.Messages) {
+		return nil
+	}
+	m, err := DecodeMessage(b)
+	if err != nil {
+		return err
+	}
+	if len(m.Topic) > d.Topic {
+		d.rpc.Excess++
+		return nil
+	}
+	d.rpc.Publish = append(d.rpc.Publish, m)
+	return nil
+}
+
+// DecodeMessage reads a published message. If its encoding is not the one that
+// [Message].Raw describes, it is encoded anew.
+func DecodeMessage(b []byte) (Message, error) {
+	var m Message
+	last := protowire.Number(0)
+	ordered := true
+	for f, err := range wire.Fields(b) {
+		if err != nil {
+			return m, err
+		}
+		if f.Num <= last || f.Num > messageKey {
+			ordered = false
+		}
+		last = f.Num
+		if f.Num > messageKey {
+			continue
+		}
+		v, err := f.Bytes()
+		if err != nil {
+			return m, err
+		}
+		switch f.Num {
+		case messageFrom:
+			m.From = v
+		case messageData:
+			m.Data = v
+		case messageSeqno:
+			m.Seqno = v
+		case messageTopic:
+			m.Topic, m.HasTopic = string(v), true
+		case messageSignature:
+			m.Signature = v
+		case messageKey:
+			m.Key = v
+		}
+	}
+	if ordered && len(b) == m.size() {
+		m.Raw = b
+	} else {
+		m.Encode()
+	}
+	return m, nil
+}
+
+func (d *decoder) control(b []byte) error {
+	if d.controlBytes += len(b); d.controlBytes > d.Control {
+		return fmt.Errorf("%d bytes of control messages, limit %d: %w", d.controlBytes, d.Control, wire.ErrTooLarge)
+	}
+	for f, err := range wire.Fields(b) {
+		if err != nil {
+			return err
+		}
+		var decode func([]byte) error
+		switch f.Num {
+		case controlIHave:
+			decode = d.ihave
+		case controlIWant:
+			decode = d.iwant
+		case controlGraft:
+			decode = d.graft
+		case controlPrune:
+			decode = d.prune
+		case controlIDontWant:
+			decode = d.idontwant
+		case controlExtensions:
+			decode = d.extensions
+		default:
+			continue
+		}
+		v, err := f.Bytes()
+		if err == nil {
+			err = decode(v)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// id takes the ID of a message.
+func (d *decoder) id(dst *[][]byte, f wire.Field) error {
+	v, err := f.Bytes()
+	if err != nil {
+		return err
+	}
+	if len(v) > d.ID || d.idsLeft == 0 {
+		d.rpc.Excess++
+		return nil
+	}
+	d.idsLeft--
+	*dst = append(*dst, v)
+	return nil
+}
+
+func (d *decoder) ihave(b []byte) error {
+	c := &d.rpc.Control
+	if d.full(len(c.IHave), d.Topics) {
+		return nil
+	}
+	var h IHave
+	named := false
+	for f, err := range wire.Fields(b) {
+		if err != nil {
+			return err
+		}
+		switch f.Num {
+		case ihaveTopic:
+			named, err = d.topic(&h.Topic, f)
+		case ihaveIDs:
+			err = d.id(&h.IDs, f)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if named {
+		c.IHave = append(c.IHave, h)
+	}
+	return nil
+}
+
+func (d *decoder) iwant(b []byte) error {
+	d.rpc.Control.IWants++
+	return d.ids(&d.rpc.Control.IWant, b)
+}
+
+func (d *decoder) idontwant(b []byte) error {
+	d.rpc.Control.IDontWants++
+	return d.ids(&d.rpc.Control.IDontWant, b)
+}
+
+func (d *decoder) ids(dst *[][]byte, b []byte) error {
+	for f, err := range wire.Fields(b) {
+		if err != nil {
+			return err
+		}
+		if f.Num == idsIDs {
+			if err := d.id(dst, f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (d *decoder) graft(b []byte) error {
+	c := &d.rpc.Control
+	if d.full(len(c.Graft), d.Topics) {
+		return nil
+	}
+	var topic string
+	named := false
+	for f, err := range wire.Fields(b) {
+		if err != nil {
+			return err
+		}
+		if f.Num == graftTopic {
+			if named, err = d.topic(&topic, f); err != nil {
+				return err
+			}
+		}
+	}
+	if named {
+		c.Graft = append(c.Graft, topic)
+	}
+	return nil
+}
+
+func (d *decoder) prune(b []byte) error {
+	c := &d.rpc.Control
+	if d.full(len(c.Prune), d.Topics) {
+		return nil
+	}
+	var p Prune
+	named := false
+	for f, err := range wire.Fields(b) {
+		if err != nil {
+			return err
+		}
+		switch f.Num {
+		case pruneTopic:
+			named, err = d.topic(&p.Topic, f)
+		case prunePeers:
+			err = d.peer(&p, f)
+		case pruneBackoff:
+			var v uint64
+			v, err = f.Uint64()
+			p.Backoff = clampBackoff(v)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if named {
+		c.Prune = append(c.Prune, p)
+	}
+	return nil
+}
+
+// clampBackoff turns seconds into a duration between one second and [MaxBackoff].
+func clampBackoff(seconds uint64) time.Duration {
+	const most = uint64(MaxBackoff / time.Second)
+	if seconds == 0 {
+		return 0
+	}
+	return time.Duration(min(seconds, most, math.MaxInt32)) * time.Second
+}
+
+func (d *decoder) peer(p *Prune, f wire.Field) error {
+	b, err := f.Bytes()
+	if err != nil || d.full(len(p.Peers), d.Peers) {
+		return err
+	}
+	var info PeerInfo
+	for f, err := range wire.Fields(b) {
+		if err != nil {
+			return err
+		}
+		switch f.Num {
+		case peerID:
+			info.ID, err = f.Bytes()
+		case peerRecord:
+			info.Record, err = f.Bytes()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if len(info.Record) > d.Record {
+		d.rpc.Excess++
+		return nil
+	}
+	if len(info.ID) > 0 {
+		p.Peers = append(p.Peers, info)
+	}
+	return nil
+}
+
+func (d *decoder) extensions(b []byte) error {
+	if d.full(btoi(d.rpc.Control.Extensions != nil), 1) {
+		return nil
+	}
+	e := new(Extensions)
+	for f, err := range wire.Fields(b) {
+		if err != nil {
+			return err
+		}
+		if f.Num == extPartialMessages {
+			if err := flag(&e.PartialMessages, f); err != nil {
+				return err
+			}
+		}
+	}
+	d.rpc.Control.Extensions = e
+	return nil
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (d *decoder) partial(b []byte) error {
+	if d.full(btoi(d.rpc.Partial != nil), 1) {
+		return nil
+	}
+	var p Partial
+	named := false
+	for f, err := range wire.Fields(b) {
+		if err != nil {
+			return err
+		}
+		switch f.Num {
+		case partialTopic:
+			named, err = d.topic(&p.Topic, f)
+		case partialGroup:
+			p.Group, err = f.Bytes()
+		case partialMessage:
+			p.Message, err = f.Bytes()
+		case partialMetadata:
+			p.Metadata, err = f.Bytes()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if named {
+		d.rpc.Partial = &p
+	}
+	return nil
+}
