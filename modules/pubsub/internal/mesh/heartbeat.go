@@ -27,8 +27,9 @@ func (r *Router) heartbeat(now time.Time) {
 		r.gossip(t, t.mesh, recent[t.name], now)
 	}
 	for _, t := range slices.Clone(r.fanout) {
-		r.maintainFanout(t, now)
-		r.gossip(t, t.fanout, recent[t.name], now)
+		if r.maintainFanout(t, now) {
+			r.gossip(t, t.fanout, recent[t.name], now)
+		}
 	}
 	if every(r.ticks, time.Duration(r.Params.DirectConnectInterval), time.Duration(r.Params.HeartbeatInterval)) {
 		r.reconnect()
@@ -162,14 +163,16 @@ func (r *Router) better(t *topic, now time.Time) {
 	}
 }
 
-func (r *Router) maintainFanout(t *topic, now time.Time) {
+// maintainFanout reports whether something has been published lately enough.
+func (r *Router) maintainFanout(t *topic, now time.Time) bool {
 	if now.Sub(t.published) > time.Duration(r.Params.FanoutTTL) {
 		t.fanout, t.published = nil, time.Time{}
 		r.fanout = slices.DeleteFunc(r.fanout, func(o *topic) bool { return o == t })
 		r.tidy(t)
-		return
+		return false
 	}
 	r.fillFanout(t, now)
+	return true
 }
 
 // gossip tells peers that are not among those that get the messages which
