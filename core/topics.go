@@ -4,6 +4,8 @@ package core
 
 import (
 	"context"
+	"iter"
+	"time"
 
 	"github.com/xnode-p2p/xnode/core/peer"
 )
@@ -19,6 +21,9 @@ type Topics interface {
 	Subscribe(topic string) (Subscription, error)
 	// TopicNames lists the topics that the node is subscribed to, sorted.
 	TopicNames() []string
+	// TraceTopics yields what happens, until ctx ends or the module closes.
+	// What comes faster than it is taken is left out and counted.
+	TraceTopics(ctx context.Context) iter.Seq[TopicEvent]
 	// TopicPeers lists the peers that are known to want the messages of a
 	// topic, sorted; with an empty topic, all peers that there are.
 	TopicPeers(topic string) []TopicPeer
@@ -60,6 +65,49 @@ type TopicPeer struct {
 	// Score is what it is judged at; zero if there is no judgement.
 	Score float64
 }
+
+// TopicEvent is something that happened in pub/sub.
+type TopicEvent struct {
+	Time time.Time
+	Kind TopicEventKind
+	// Peer is the other side; empty for what concerns the node alone.
+	Peer peer.ID
+	// Topic is empty where there is none.
+	Topic string
+	// IDs are those of the messages concerned.
+	IDs []string
+	// Missed is how many events were left out before this one.
+	Missed int
+}
+
+// TopicEventKind says what happened.
+type TopicEventKind string
+
+// What can happen.
+const (
+	TopicPeerJoined     TopicEventKind = "peer_joined"    // pub/sub has begun with a peer
+	TopicPeerLeft       TopicEventKind = "peer_left"      // it has ended
+	TopicSubscribed     TopicEventKind = "subscribed"     // a peer, or the node, wants a topic
+	TopicUnsubscribed   TopicEventKind = "unsubscribed"   // no longer
+	TopicPublished      TopicEventKind = "published"      // the node has published a message
+	TopicDelivered      TopicEventKind = "delivered"      // a message of a peer is valid and new
+	TopicDuplicate      TopicEventKind = "duplicate"      // a peer sent what had come before
+	TopicRejected       TopicEventKind = "rejected"       // a peer sent what is not valid
+	TopicIgnored        TopicEventKind = "ignored"        // a message is dropped, and nobody to blame
+	TopicDropped        TopicEventKind = "dropped"        // a peer's queue had no room for a message
+	TopicGrafted        TopicEventKind = "grafted"        // a peer has come into the mesh
+	TopicPruned         TopicEventKind = "pruned"         // it has left the mesh
+	TopicGraftSent      TopicEventKind = "graft_sent"     // control messages, to a peer
+	TopicPruneSent      TopicEventKind = "prune_sent"     //
+	TopicIHaveSent      TopicEventKind = "ihave_sent"     //
+	TopicIWantSent      TopicEventKind = "iwant_sent"     //
+	TopicIDontWantSent  TopicEventKind = "idontwant_sent" //
+	TopicGraftReceived  TopicEventKind = "graft"          // and from it
+	TopicPruneReceived  TopicEventKind = "prune"          //
+	TopicIHaveReceived  TopicEventKind = "ihave"          //
+	TopicIWantReceived  TopicEventKind = "iwant"          //
+	TopicIDontWantHeard TopicEventKind = "idontwant"      //
+)
 
 // TopicVerdict is what a [TopicValidator] says.
 type TopicVerdict uint8

@@ -18,6 +18,8 @@ import (
 	_ "github.com/xnode-p2p/xnode/modules/protocol/echo"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/perf"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/ping"
+	_ "github.com/xnode-p2p/xnode/modules/pubsub/floodsub"
+	_ "github.com/xnode-p2p/xnode/modules/pubsub/gossipsub"
 	_ "github.com/xnode-p2p/xnode/modules/record/ipns"
 	_ "github.com/xnode-p2p/xnode/modules/record/pk"
 	_ "github.com/xnode-p2p/xnode/modules/routing/kad"

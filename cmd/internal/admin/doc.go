@@ -12,11 +12,17 @@
 //	POST /xnode/disconnect     {"target": PEER}
 //	POST /xnode/ping           {"target": PEER, "count": 10, "interval": "1s"}; a line of JSON for each answer
 //	POST /xnode/trace/dial     {"target": PEER}
+//	GET  /xnode/pubsub/topics  the topics that the node is subscribed to
+//	GET  /xnode/pubsub/peers[?topic=TOPIC]  the peers that pub/sub runs with
+//	POST /xnode/pubsub/publish {"topic": TOPIC, "data": BASE64}
+//	POST /xnode/pubsub/subscribe {"topics": [TOPIC, …], "count": 0}; a line of JSON for each message
+//	POST /xnode/pubsub/trace   a line of JSON for everything that happens in pub/sub
 //	POST /xnode/load, /load    a whole document; without a body, the file of the last one again
 //
 // A PEER is a peer ID, an address that ends in /p2p/ID, or a domain with
-// dnsaddr records. "timeout": "30s" bounds a request that has a target. Errors
-// are {"error": TEXT}; those of a document have {"mistakes": […]} too.
+// dnsaddr records. Lines come as events to those who accept text/event-stream.
+// "timeout": "30s" bounds a request that has a target. Errors
+// are {"error": TEXT}, also as the last line of many; those of a document have {"mistakes": […]} too.
 //
 // Changes through Caddy's own /config and /id paths are served here as well, so
 // that they are checked as strictly as whole documents.
@@ -50,6 +56,11 @@ func (*Router) Routes() []caddy.AdminRoute {
 		guarded("/xnode/disconnect", http.MethodPost, asked(serveDisconnect)),
 		guarded("/xnode/ping", http.MethodPost, asked(servePing)),
 		guarded("/xnode/trace/dial", http.MethodPost, asked(serveTrace)),
+		guarded("/xnode/pubsub/topics", http.MethodGet, serveTopics),
+		guarded("/xnode/pubsub/peers", http.MethodGet, serveTopicPeers),
+		guarded("/xnode/pubsub/publish", http.MethodPost, servePublish),
+		guarded("/xnode/pubsub/subscribe", http.MethodPost, streamed(serveMessages)),
+		guarded("/xnode/pubsub/trace", http.MethodPost, streamed(serveTopicTrace)),
 		guarded("/xnode/load", http.MethodPost, serveLoad),
 		guarded("/load", http.MethodPost, serveLoad),
 	}

@@ -3,6 +3,7 @@
 package admin
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/xnode-p2p/xnode/core/host"
 )
 
 // maxBody bounds a request's body in bytes: that of a document.
@@ -80,4 +83,21 @@ func reply(w http.ResponseWriter, status int, value any) error {
 	w.WriteHeader(status)
 	_, err = w.Write(append(b, '\n'))
 	return err
+}
+
+// readRequest reads a body strictly.
+func readRequest(r *http.Request, into any) error {
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	if err := host.CheckJSON(body); err != nil {
+		return fail(http.StatusBadRequest, fmt.Errorf("body: %w", err))
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return fail(http.StatusBadRequest, fmt.Errorf("body: %w", err))
+	}
+	return nil
 }

@@ -3,9 +3,7 @@
 package admin
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -71,23 +69,6 @@ func asked(handle func(context.Context, http.ResponseWriter, call) error) caddy.
 		}
 		return handle(ctx, w, c)
 	}
-}
-
-// readRequest reads a body strictly.
-func readRequest(r *http.Request, q *Request) error {
-	body, err := readBody(r)
-	if err != nil {
-		return err
-	}
-	if err := host.CheckJSON(body); err != nil {
-		return fail(http.StatusBadRequest, fmt.Errorf("body: %w", err))
-	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(q); err != nil {
-		return fail(http.StatusBadRequest, fmt.Errorf("body: %w", err))
-	}
-	return nil
 }
 
 func serveID(w http.ResponseWriter, r *http.Request) error {

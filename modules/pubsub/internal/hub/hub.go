@@ -83,12 +83,12 @@ type Hub struct {
 	checks  chan struct{} // one each message that is being checked, maxChecks
 	dialing chan struct{} // one each dial, maxDials
 
-	mu       sync.Mutex
-	closed   bool
-	router   *mesh.Router
-	remotes  map[peer.ID]*remote
-	topics   map[string]*topicSubscriptions // those that the node is subscribed to
-	watchers map[*watcher]struct{}
+	mu      sync.Mutex
+	closed  bool
+	router  *mesh.Router
+	remotes map[peer.ID]*remote
+	topics  map[string]*topicSubscriptions // those that the node is subscribed to
+	tracers []*tracer
 }
 
 const (
@@ -110,7 +110,6 @@ func New(s Settings) *Hub {
 		dialing:  make(chan struct{}, maxDials),
 		remotes:  make(map[peer.ID]*remote),
 		topics:   make(map[string]*topicSubscriptions),
-		watchers: make(map[*watcher]struct{}),
 	}
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	return h
@@ -208,13 +207,18 @@ func (h *Hub) step(e mesh.Event) {
 
 // stepLocked returns how many peers a message goes to.
 func (h *Hub) stepLocked(e mesh.Event) (delivered int) {
+	h.traceEvent(e)
 	for _, a := range h.router.Step(e, time.Now()) {
 		switch a := a.(type) {
 		case mesh.Deliver:
 			_, own := e.(mesh.Published)
 			for _, p := range a.Peers {
-				if r := h.remotes[p]; r != nil && r.queue.publish(a.Message.Raw, own) {
+				if r := h.remotes[p]; r == nil {
+					continue
+				} else if r.queue.publish(a.Message.Raw, own) {
 					delivered++
+				} else {
+					h.trace(core.TopicDropped, p, a.Message.Topic, a.Message.ID)
 				}
 			}
 		case mesh.Send:
@@ -226,7 +230,7 @@ func (h *Hub) stepLocked(e mesh.Event) (delivered int) {
 		case mesh.Reconnect:
 			h.connect(a.Peers)
 		}
-		h.watch(a)
+		h.traceAction(a)
 	}
 	return delivered
 }
@@ -294,6 +298,5 @@ func (h *Hub) Close() error {
 	}
 	h.mu.Unlock()
 	h.wg.Wait()
-	h.endWatchers()
 	return nil
 }
