@@ -32,6 +32,7 @@ func commands() []command {
 		{name: "echo", usage: "ADDR --size B", define: echoCommand},
 		{name: "handshakes", usage: "ADDR --count N --parallel P [--identify] [--fresh]", define: handshakesCommand},
 		{name: "streams", usage: "ADDR --count N --parallel P --size B", define: streamsCommand},
+		{name: "dht", usage: "ADDR " + strings.ReplaceAll(dhtUsage, ", ", " | "), define: dhtCommand},
 		{name: "idle", usage: "ADDR --conns N", serves: true, define: idleCommand},
 	}
 }
@@ -58,12 +59,16 @@ func (in *invocation) target() (peer.AddrInfo, error) {
 	if len(in.args) != 1 {
 		return peer.AddrInfo{}, usagef("want one address, have %d arguments", len(in.args))
 	}
-	info, err := peer.AddrInfoFromString(in.args[0])
+	return addrInfo(in.args[0])
+}
+
+func addrInfo(text string) (peer.AddrInfo, error) {
+	info, err := peer.AddrInfoFromString(text)
 	if err != nil {
-		return peer.AddrInfo{}, usagef("address %q: %w", in.args[0], err)
+		return peer.AddrInfo{}, usagef("address %q: %w", text, err)
 	}
 	if len(info.Addrs) == 0 {
-		return peer.AddrInfo{}, usagef("address %q: only a peer ID", in.args[0])
+		return peer.AddrInfo{}, usagef("address %q: only a peer ID", text)
 	}
 	return *info, nil
 }

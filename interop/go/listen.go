@@ -39,6 +39,9 @@ func listenCommand(flags *flag.FlagSet) body {
 	block := flags.Int("block", defaultBlock, "bytes a read or a write of perf and echo")
 	quiet := flags.Bool("quiet", false, "no event lines, for benchmarks")
 	noIdentify := flags.Bool("no-identify", false, "a bare swarm that neither answers nor asks identify, for benchmarks of the handshake alone")
+	var f dhtFlags
+	flags.StringVar(&f.mode, "dht", "", "take part in the DHT as server or as client; a line \"dht find-peer ID\" and the like then runs an operation")
+	f.define(flags)
 	var dials list
 	flags.Var(&dials, "connect", "addresses to dial once listening, comma separated")
 
@@ -48,6 +51,9 @@ func listenCommand(flags *flag.FlagSet) body {
 		}
 		if *block < 1 {
 			return usagef("--block %d: want 1 or more", *block)
+		}
+		if err := f.check(); err != nil {
+			return err
 		}
 		if len(in.options.transports) == 0 {
 			in.options.transports = list{"tcp"}
@@ -62,6 +68,11 @@ func listenCommand(flags *flag.FlagSet) body {
 		}
 		defer n.Close()
 		offer(n, *block)
+		k, err := n.startDHT(f)
+		if err != nil {
+			return err
+		}
+		defer k.Close()
 		first, err := n.ready()
 		if err != nil {
 			return err
@@ -78,7 +89,7 @@ func listenCommand(flags *flag.FlagSet) body {
 				return fmt.Errorf("connect %s: %w", target, err)
 			}
 		}
-		in.serve(ctx)
+		in.serve(ctx, k)
 		return nil
 	}
 }

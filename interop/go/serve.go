@@ -7,6 +7,7 @@ import (
 	"context"
 	"runtime"
 	"runtime/debug"
+	"strings"
 )
 
 // memory is the answer to a gc line, in bytes but for the goroutines.
@@ -17,19 +18,33 @@ type memory struct {
 	Goroutines int    `json:"goroutines"`
 }
 
-// serve returns when stdin closes or ctx ends, and answers gc lines until then. When ctx ends first
+// serve returns when stdin closes or ctx ends, and answers lines until then: gc, and dht with an operation. When ctx ends first
 // its reader stays blocked on stdin: nothing but the end of the process takes it away from there.
-func (in *invocation) serve(ctx context.Context) {
+func (in *invocation) serve(ctx context.Context, k *kad) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		defer cancel()
 		for scan := bufio.NewScanner(in.stdin); scan.Scan(); {
-			if scan.Text() == "gc" {
+			switch words := strings.Fields(scan.Text()); {
+			case len(words) == 1 && words[0] == "gc":
 				in.out.emit(collect())
+			case len(words) > 1 && words[0] == "dht" && k != nil:
+				in.out.emit(in.answer(ctx, k, words[1:]))
 			}
 		}
 	}()
 	<-ctx.Done()
+}
+
+// answer runs one operation of the DHT, within --timeout.
+func (in *invocation) answer(ctx context.Context, k *kad, words []string) any {
+	ctx, cancel := in.withTimeout(ctx)
+	defer cancel()
+	answer, err := k.do(ctx, words)
+	if err != nil {
+		return failure{Error: err.Error()}
+	}
+	return answer
 }
 
 // collect gives back to the system all that is not used and says what is left.

@@ -2,6 +2,7 @@
 
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { checkOperation, operate } from './dht.js'
 import { address } from './flags.js'
 import { startNode } from './node.js'
 import { cpuSeconds, print, quantile, stdinClosed } from './output.js'
@@ -18,7 +19,8 @@ export const commands = {
   echo: client(echoCommand),
   streams: client(streamsCommand),
   handshakes: handshakesCommand,
-  idle: idleCommand
+  idle: idleCommand,
+  dht: dhtCommand
 }
 
 async function listen (flags) {
@@ -39,7 +41,13 @@ async function listen (flags) {
   for (const addr of flags.connect?.split(',') ?? []) {
     node.dial(address(addr)).catch(err => { console.error(`connect ${addr}:`, err) })
   }
-  await stdinClosed(line => { if (line === 'gc') print(collected()) })
+  await stdinClosed(async line => {
+    const [word, ...words] = line.split(/\s+/)
+    if (word === 'gc') print(collected())
+    if (word === 'dht' && flags.dht != null) {
+      print(await operate(node, words, AbortSignal.timeout(flags.timeout)).catch(err => ({ ok: false, error: err.message })))
+    }
+  })
   await node.stop()
 }
 
@@ -172,6 +180,20 @@ async function repeat (noun, { count, parallel }, operation) {
     latency_median_ms: quantile(latencies, 0.5),
     latency_p99_ms: quantile(latencies, 0.99),
     errors
+  }
+}
+
+// dhtCommand runs one operation of the DHT from a node that knows the target only. It listens: who provides must be reachable.
+async function dhtCommand (flags, [addr, ...words]) {
+  checkOperation(words)
+  const target = address(addr)
+  const node = await startNode(flags, { listen: true })
+  const signal = AbortSignal.timeout(flags.timeout)
+  try {
+    await node.dial(target, { signal })
+    return await operate(node, words, signal)
+  } finally {
+    await node.stop()
   }
 }
 

@@ -10,19 +10,19 @@ export class UnsupportedError extends Error {
   constructor (what) { super(`unsupported: ${what}`) }
 }
 
-// What this peer does, by command: the number of positional arguments.
-const positionals = { listen: 0, ping: 1, identify: 1, perf: 1, echo: 1, handshakes: 1, streams: 1, idle: 1 }
+// What this peer does, by command: the number of positional arguments. Those of dht after the first are an operation's.
+const positionals = { listen: 0, ping: 1, identify: 1, perf: 1, echo: 1, handshakes: 1, streams: 1, idle: 1, dht: null }
 
 // The commands and flags of other peers' command lines that this peer does not take part in.
-const foreignCommands = ['fetch', 'dht', 'publish', 'subscribe', 'pubsub-bench', 'sim-gossip', 'dial-through', 'rendezvous']
+const foreignCommands = ['fetch', 'publish', 'subscribe', 'pubsub-bench', 'sim-gossip', 'dial-through', 'rendezvous']
 const foreignFlags = {
   'relay-service': 'boolean', 'relay-limits': 'boolean', reserve: 'string', autonat: 'string', 'hole-punch': 'boolean',
-  dht: 'string', 'dht-prefix': 'string', pubsub: 'string', topic: 'string', unsigned: 'boolean', rendezvous: 'string', mdns: 'boolean',
+  pubsub: 'string', topic: 'string', unsigned: 'boolean', rendezvous: 'string', mdns: 'boolean',
   bootstrap: 'string', fetch: 'string', data: 'string', window: 'string', nodes: 'string', degree: 'string', messages: 'string',
   rate: 'string', wait: 'string'
 }
 
-const strings = ['transport', 'security', 'muxer', 'ip', 'connect', 'key', 'key-type', 'pnet', 'cpuprofile', 'memprofile']
+const strings = ['transport', 'security', 'muxer', 'ip', 'connect', 'key', 'key-type', 'pnet', 'cpuprofile', 'memprofile', 'dht', 'dht-prefix']
 const durations = { timeout: 60_000 }
 const counts = { port: 0, seed: 0, count: 10, parallel: 1, size: 32, upload: 0, download: 0, block: 65536, conns: 1 }
 const booleans = ['identify', 'fresh']
@@ -30,7 +30,8 @@ const words = {
   transport: ['tcp', 'ws', 'quic', 'wss', 'webtransport', 'webrtc-direct', 'webrtc', 'memory'],
   security: ['noise', 'tls', 'plaintext', 'both'],
   muxer: ['yamux', 'mplex'],
-  'key-type': ['ed25519', 'rsa', 'secp256k1', 'ecdsa']
+  'key-type': ['ed25519', 'rsa', 'secp256k1', 'ecdsa'],
+  dht: ['server', 'client']
 }
 
 // parse reads the command line; flags and positional arguments mix in any order.
@@ -52,8 +53,8 @@ export function parse (argv) {
   for (const name of Object.keys(foreignFlags)) {
     if (name in parsed.values) throw new UnsupportedError(`this peer has no flag --${name}`)
   }
-  if (args.length !== positionals[command]) {
-    throw new UsageError(`${command} takes ${positionals[command]} argument(s), got ${args.length}`)
+  if (command === 'dht' ? args.length < 2 : args.length !== positionals[command]) {
+    throw new UsageError(`${command} takes ${positionals[command] ?? '2 or more'} argument(s), got ${args.length}`)
   }
   return { command, args, flags: values(parsed.values, command, args) }
 }
@@ -70,10 +71,11 @@ function values (given, command, [addr]) {
   flags.muxer = given.muxer ?? 'yamux'
   flags.ip = given.ip ?? '127.0.0.1'
   flags['key-type'] = given['key-type'] ?? 'ed25519'
+  if (command === 'dht') flags.dht ??= 'client'
   flags.transports = flags.transport.split(',')
   for (const name of Object.keys(words)) {
     for (const word of name === 'transport' ? flags.transports : [flags[name]]) {
-      if (!words[name].includes(word)) throw new UsageError(`--${name} ${word}: want one of ${words[name].join(', ')}`)
+      if (word != null && !words[name].includes(word)) throw new UsageError(`--${name} ${word}: want one of ${words[name].join(', ')}`)
     }
   }
   for (const name of flags.transports) {

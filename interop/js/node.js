@@ -11,6 +11,7 @@ import { preSharedKey } from '@libp2p/pnet'
 import { tls } from '@libp2p/tls'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
+import { makeDHT } from './dht.js'
 import { ECHO_PROTOCOL, PERF_PROTOCOL, serveEcho, servePerf } from './protocols.js'
 import { UnsupportedError, UsageError } from './flags.js'
 import { listenAddrs, makeTransports } from './transports.js'
@@ -52,7 +53,8 @@ export async function startNode (flags, { listen = false, seed = flags.seed } = 
     services: {
       identify: identify({ runOnConnectionOpen: listen }),
       identifyPush: identifyPush(),
-      ping: ping({ timeout: LONG_MS })
+      ping: ping({ timeout: LONG_MS }),
+      ...(flags.dht != null && { dht: makeDHT(flags) })
     }
   })
   await node.handle(ECHO_PROTOCOL, serveEcho, streams)

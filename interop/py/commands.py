@@ -14,9 +14,11 @@ from libp2p.abc import INotifee
 from libp2p.peer.envelope import consume_envelope
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import info_from_p2p_addr
+from libp2p.peer.peerstore import PERMANENT_ADDR_TTL
 from multiaddr import Multiaddr
 
 import protocols
+from dht import operate, running_dht
 from flags import UsageError
 from node import remote_addr, running_host, traits
 from output import print_json, quantile, stdin_closed
@@ -91,14 +93,28 @@ async def listen(flags):
 
         async def connect(addr):
             try:
-                await network.dial_addr(*target(addr))
+                addr, peer = target(addr)
+                await network.dial_addr(addr, peer)
+                if service:
+                    await join(host, service, addr, peer)
             except Exception as error:
                 logging.error("connect %s: %s", addr, error)
 
-        async with trio.open_nursery() as nursery:
+        async def answer(line):
+            command, *words = line.split() or [""]
+            if command == "gc":
+                print_json(collected())
+            elif command == "dht" and service:
+                try:
+                    with trio.fail_after(flags.timeout):
+                        print_json(await operate(service, words))
+                except Exception as error:
+                    print_json({"ok": False, "error": str(error) or type(error).__name__})
+
+        async with trio.open_nursery() as nursery, running_dht(flags, host) as service:
             for addr in flags.connect.split(",") if flags.connect else []:
                 nursery.start_soon(connect, addr)
-            await stdin_closed(lambda line: print_json(collected()) if line == "gc" else None)
+            await stdin_closed(answer)
             nursery.cancel_scope.cancel()
 
 
@@ -274,6 +290,23 @@ async def repeat(noun, flags, operation):
     }
 
 
+async def join(host, service, addr, peer):
+    """Enters a peer into the routing table of the DHT, which looks for none by itself."""
+    host.get_peerstore().add_addr(peer, addr, PERMANENT_ADDR_TTL)
+    await service.add_peer(peer)
+
+
+async def dht(flags):
+    """Runs one operation of the DHT on a host that knows the target only. It listens: who provides must be reachable."""
+    text, *words = flags.args
+    addr, peer = target(text)
+    with trio.fail_after(flags.timeout):
+        async with running_host(flags, listen=True) as host, running_dht(flags, host) as service:
+            await dial(host, addr, peer)
+            await join(host, service, addr, peer)
+            print_json(await operate(service, words))
+
+
 async def idle(flags):
     """Holds conns connections, each from its own identity, until stdin closes."""
     addr, peer = target(flags.args[0])
@@ -303,4 +336,5 @@ COMMANDS = {
     "streams": client(streams),
     "handshakes": handshakes,
     "idle": idle,
+    "dht": dht,
 }

@@ -16,13 +16,16 @@ class UnsupportedError(Exception):
         super().__init__(f"unsupported: {what}")
 
 
-# What this peer does, by command: the number of positional arguments.
-POSITIONALS = {"listen": 0, "ping": 1, "identify": 1, "perf": 1, "echo": 1, "handshakes": 1, "streams": 1, "idle": 1}
+# What this peer does, by command: the number of positional arguments; None for dht, which takes an operation too.
+POSITIONALS = {"listen": 0, "ping": 1, "identify": 1, "perf": 1, "echo": 1, "handshakes": 1, "streams": 1, "idle": 1, "dht": None}
+
+# The operations of dht, with the number of their arguments.
+DHT_OPERATIONS = {"find-peer": 1, "put": 2, "get": 1, "put-pk": 0, "get-pk": 1, "provide": 1, "find-providers": 1}
 
 # The commands and flags of the other peers' command lines that this peer does not take part in.
-FOREIGN_COMMANDS = ("fetch", "dht", "publish", "subscribe", "pubsub-bench", "sim-gossip", "dial-through", "rendezvous")
+FOREIGN_COMMANDS = ("fetch", "publish", "subscribe", "pubsub-bench", "sim-gossip", "dial-through", "rendezvous")
 FOREIGN_FLAGS = (
-    "reserve autonat dht dht-prefix pubsub topic rendezvous bootstrap fetch data window nodes degree messages rate wait"
+    "reserve autonat pubsub topic rendezvous bootstrap fetch data window nodes degree messages rate wait"
 ).split()
 FOREIGN_SWITCHES = "relay-service relay-limits hole-punch unsigned mdns".split()
 
@@ -31,6 +34,7 @@ WORDS = {
     "security": ("noise", "tls", "plaintext", "both"),
     "muxer": ("yamux", "mplex"),
     "key-type": ("ed25519", "rsa", "secp256k1", "ecdsa"),
+    "dht": ("server", "client"),
 }
 SPOKEN = ("tcp", "ws", "wss", "quic")
 
@@ -77,9 +81,9 @@ def parse(argv):
     parser = Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("command", nargs="?")
     parser.add_argument("args", nargs="*")
-    for name in ("transport", "security", "connect", "key", "pnet", "cpuprofile", "memprofile"):
+    for name in ("transport", "security", "connect", "key", "pnet", "cpuprofile", "memprofile", "dht"):
         parser.add_argument(f"--{name}")
-    for name, default in {"muxer": "yamux", "ip": "127.0.0.1", "key-type": "ed25519"}.items():
+    for name, default in {"muxer": "yamux", "ip": "127.0.0.1", "key-type": "ed25519", "dht-prefix": "/ipfs"}.items():
         parser.add_argument(f"--{name}", default=default)
     for name, default in {"port": 0, "seed": 0, "size": 32, "upload": 0, "download": 0}.items():
         parser.add_argument(f"--{name}", type=count, default=default)
@@ -102,7 +106,11 @@ def parse(argv):
         if getattr(flags, f"foreign-{name}"):
             raise UnsupportedError(f"this peer has no flag --{name}")
     want = POSITIONALS[flags.command]
-    if len(flags.args) != want:
+    if flags.command == "dht":
+        flags.dht = flags.dht or "client"
+        if len(flags.args) < 2 or DHT_OPERATIONS.get(flags.args[1]) != len(flags.args) - 2:
+            raise UsageError(f"dht takes an address and one of {', '.join(DHT_OPERATIONS)} with what it takes")
+    elif len(flags.args) != want:
         raise UsageError(f"{flags.command} takes {want} argument(s), got {len(flags.args)}")
     flags.transport = flags.transport or (transport_of(flags.args[0]) if flags.args else "tcp")
     flags.transports = flags.transport.split(",")
@@ -110,7 +118,7 @@ def parse(argv):
     for name, known in WORDS.items():
         value = getattr(flags, name.replace("-", "_"))
         for word in value.split(",") if name == "transport" else [value]:
-            if word not in known:
+            if word is not None and word not in known:
                 raise UsageError(f"--{name} {word}: want one of {', '.join(known)}")
     for name in flags.transports:
         if name not in SPOKEN:

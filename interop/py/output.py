@@ -20,7 +20,11 @@ def quantile(values, share):
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0
 
 
-async def stdin_closed(on_line=lambda line: None):
+async def nothing(line):
+    pass
+
+
+async def stdin_closed(on_line=nothing):
     """Returns when stdin ends; every line on the way is handed to on_line."""
     while line := await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
-        on_line(line.strip())
+        await on_line(line.strip())

@@ -15,12 +15,12 @@ type filter map[string][]string
 
 // filterKeys are what rows can be chosen by.
 func filterKeys() []string {
-	return []string{"server", "client", "transport", "security", "muxer"}
+	return []string{"suite", "server", "client", "transport", "security", "muxer"}
 }
 
 func (r *row) value(key string) string {
 	return map[string]string{
-		"server": r.Server, "client": r.Client,
+		"suite": r.Suite, "server": r.Server, "client": r.Client,
 		"transport": r.Stack.Transport, "security": r.Stack.Security, "muxer": r.Stack.Muxer,
 	}[key]
 }

@@ -23,11 +23,18 @@ func knowns() []known {
 			"where the specification has XSalsa20 and 24 bytes; go-libp2p and js-libp2p cannot speak with it either."
 		unseen = "py-libp2p 0.8.1 does not know who dialled it over WebSocket (get_remote_address in transport/websocket/connection.py " +
 			"returns None), so its identify has no observed address."
+		hexKeys = "py-libp2p 0.8.1 has the peer ID in hexadecimal in the keys of /pk records (PublicKeyValidator in records/pubkey.py), and its server " +
+			"reads keys as UTF-8 (_do_handle_stream in kad_dht/kad_dht.py), where the specification and everybody else have the bytes of the peer ID."
+		twoNames = "Kubo 0.42.0 has records of /pk and /ipns only (putValueRoutingCmd in core/commands/routing.go, and the validators of its DHT)."
 	)
 	return []known{
 		{server: "py", over: private, why: salsa},
 		{client: "py", over: private, why: salsa},
 		{server: "py", over: overWebSocket, operation: "identify", why: unseen},
+		{server: "py", operation: "public-key", why: hexKeys},
+		{client: "py", operation: "public-key", why: hexKeys},
+		{server: "kubo", operation: "value", why: twoNames},
+		{client: "kubo", operation: "value", why: twoNames},
 	}
 }
 

@@ -13,14 +13,34 @@ import (
 	"github.com/xnode-p2p/xnode/interop/internal/process"
 )
 
-// row is one ordered pair of peers over one stack.
+// row is one ordered pair of peers in one suite, over one stack.
 type row struct {
+	Suite  string      `json:"suite"`
 	Server string      `json:"server"`
 	Client string      `json:"client"`
 	Stack  peers.Stack `json:"stack"`
 	Cells  []cell      `json:"cells"` // one an operation
 
 	server, client peers.Peer
+	network        *dhtNetwork // that the row is of, in suiteNetwork
+}
+
+// The suites.
+const (
+	suiteStack   = "stack"   // a connection and what every peer serves
+	suiteDHT     = "dht"     // a server of a DHT and its clients
+	suiteNetwork = "network" // a DHT of peers of several kinds
+)
+
+// over says what a row runs on.
+func (r *row) over() string {
+	switch r.Suite {
+	case suiteDHT:
+		return "dht"
+	case suiteNetwork:
+		return r.network.String()
+	}
+	return r.Stack.String()
 }
 
 // cell is the outcome of one operation.
@@ -47,19 +67,30 @@ func (r row) failed() bool {
 }
 
 // plan lists the rows: the first peer with itself, then with every other one,
-// either side serving.
+// either side serving; the stacks first.
 func plan(all []peers.Peer) []*row {
 	var rows []*row
 	add := func(server, client peers.Peer) {
 		for _, s := range peers.Common(server, client) {
-			rows = append(rows, &row{Server: server.Name, Client: client.Name, Stack: s, server: server, client: client})
+			rows = append(rows, &row{Suite: suiteStack, Server: server.Name, Client: client.Name, Stack: s, server: server, client: client})
 		}
 	}
+	addDHT := func(server, client peers.Peer) {
+		if peers.CommonDHT(server, client) == "" {
+			return
+		}
+		rows = append(rows, &row{Suite: suiteDHT, Server: server.Name, Client: client.Name, Stack: dhtStack, server: server, client: client})
+	}
 	own := all[0]
-	add(own, own)
-	for _, other := range all[1:] {
-		add(own, other)
-		add(other, own)
+	for _, add := range []func(server, client peers.Peer){add, addDHT} {
+		add(own, own)
+		for _, other := range all[1:] {
+			add(own, other)
+			add(other, own)
+		}
+	}
+	for _, w := range networks(all) {
+		rows = append(rows, w.rows()...)
 	}
 	return rows
 }
@@ -83,7 +114,14 @@ func (m *matrix) run(ctx context.Context, rows []*row) {
 	for range m.parallel {
 		wg.Go(func() {
 			for r := range next {
-				m.fill(ctx, r)
+				switch r.Suite {
+				case suiteDHT:
+					m.fillDHT(ctx, r)
+				case suiteNetwork:
+					m.fillNetwork(ctx, r)
+				default:
+					m.fill(ctx, r)
+				}
 				m.tell(r, len(rows))
 			}
 		})
@@ -104,7 +142,7 @@ func (m *matrix) tell(r *row, of int) {
 	for _, c := range r.Cells {
 		seconds += c.Seconds
 	}
-	fmt.Fprintf(m.log, "%d/%d %s dials %s, %s: %s (%.1f s)\n", m.done, of, r.Client, r.Server, r.Stack, r.mark(), seconds)
+	fmt.Fprintf(m.log, "%d/%d %s dials %s, %s: %s (%.1f s)\n", m.done, of, r.Client, r.Server, r.over(), r.mark(), seconds)
 }
 
 // words are the command line of a command over the row's stack.

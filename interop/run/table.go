@@ -21,7 +21,7 @@ func print(w io.Writer, rows []*row) error {
 		return append(list, s)
 	}
 	for _, r := range rows {
-		stack, pair := r.Stack.String(), r.Client+"→"+r.Server
+		stack, pair := r.over(), r.Client+"→"+r.Server
 		stacks, pairs = add(stacks, stack), add(pairs, pair)
 		marks[[2]string{stack, pair}] = r.mark()
 	}
@@ -92,7 +92,7 @@ func summary(rows []*row) string {
 			if cells[why] == nil {
 				reasons = append(reasons, why)
 			}
-			cells[why] = append(cells[why], fmt.Sprintf("%s dials %s, %s, %s", r.Client, r.Server, r.Stack, c.Operation))
+			cells[why] = append(cells[why], fmt.Sprintf("%s dials %s, %s, %s", r.Client, r.Server, r.over(), c.Operation))
 		}
 	}
 	var b strings.Builder

@@ -25,10 +25,30 @@ type Peer struct {
 	Argv []string
 	// Stacks are what it speaks.
 	Stacks []Stack
+	// DHT are the prefixes of the DHTs that it can be a part of.
+	DHT []string
 
 	made  string     // what setting up makes last, as a pattern of file names; empty: always set up
 	setup [][]string // the commands, run in dir
 	dir   string
+}
+
+// Prefixes of DHTs: that of the public one, and that which goes with it on
+// local networks.
+const (
+	PublicDHT = "/ipfs"
+	LocalDHT  = "/ipfs/lan"
+)
+
+// CommonDHT returns the first DHT that all peers can be a part of; empty if
+// there is none.
+func CommonDHT(all ...Peer) string {
+	for _, prefix := range all[0].DHT {
+		if !slices.ContainsFunc(all, func(p Peer) bool { return !slices.Contains(p.DHT, prefix) }) {
+			return prefix
+		}
+	}
+	return ""
 }
 
 // Xnode is the name of the project's own peer.
@@ -45,6 +65,7 @@ func All(root string) []Peer {
 				stacks("tcp ws", "noise tls", "yamux mplex"), stacks("wss", "noise tls", "yamux"), stacks("tcp", "plaintext", "yamux"),
 				whole("quic", "webtransport", "webrtc-direct"), private("tcp", "noise", "yamux"),
 			),
+			DHT: []string{PublicDHT, LocalDHT},
 			dir: at("interop", "xpeer"), setup: [][]string{build("xpeer")},
 		},
 		{
@@ -53,6 +74,7 @@ func All(root string) []Peer {
 				stacks("tcp ws wss", "noise tls plaintext", "yamux"),
 				whole("quic", "webtransport", "webrtc-direct"), private("tcp", "noise", "yamux"),
 			),
+			DHT: []string{PublicDHT, LocalDHT},
 			dir: at("interop", "go"), setup: [][]string{build("gopeer")},
 		},
 		{
@@ -61,7 +83,8 @@ func All(root string) []Peer {
 				stacks("tcp ws wss", "noise tls plaintext", "yamux mplex"),
 				whole("quic", "webrtc-direct"), private("tcp", "noise", "yamux"),
 			),
-			dir: at("interop", "js"), made: "node_modules/@libp2p/webrtc",
+			DHT: []string{PublicDHT, LocalDHT},
+			dir: at("interop", "js"), made: "node_modules/@libp2p/kad-dht",
 			// Not npm ci: it wants every optional package in the lock, also those of @chainsafe/libp2p-quic that npm's registry lacks.
 			setup: [][]string{{"npm", "install", "--no-save", "--no-audit", "--no-fund"}},
 		},
@@ -71,7 +94,15 @@ func All(root string) []Peer {
 				stacks("tcp ws wss", "noise tls plaintext", "yamux mplex"),
 				whole("quic"), private("tcp", "noise", "yamux"),
 			),
+			DHT: []string{PublicDHT},
 			dir: at("interop", "py"), made: ".venv/lib/python3*/site-packages/libp2p", setup: [][]string{{at("interop", "py", "setup")}},
+		},
+		{
+			Name: "kubo", Title: "Kubo", Argv: []string{at("bin", "kubopeer")},
+			DHT: []string{LocalDHT},
+			dir: at("interop", "kubo"), setup: [][]string{
+				{"go", "build", "-o", at("bin", "ipfs"), "github.com/ipfs/kubo/cmd/ipfs"}, build("kubopeer"),
+			},
 		},
 	}
 }

@@ -21,6 +21,18 @@ func TestCommonStacks(t *testing.T) {
 	}
 }
 
+func TestCommonDHT(t *testing.T) {
+	a, b, c := Peer{DHT: []string{"/x", "/y"}}, Peer{DHT: []string{"/y"}}, Peer{DHT: []string{"/x"}}
+	for _, pair := range []struct {
+		want string
+		of   []Peer
+	}{{"/x", []Peer{a}}, {"/y", []Peer{a, b}}, {"/y", []Peer{b, a}}, {"/x", []Peer{a, a, c}}, {"", []Peer{a, b, c}}, {"", []Peer{a, {}}}} {
+		if got := CommonDHT(pair.of...); got != pair.want {
+			t.Errorf("%v: %q, want %q", pair.of, got, pair.want)
+		}
+	}
+}
+
 func TestStackWords(t *testing.T) {
 	for _, c := range []struct {
 		stack       Stack
@@ -59,7 +71,7 @@ func TestNamed(t *testing.T) {
 			t.Errorf("%s: %v, %v", c.names, names, err)
 		}
 	}
-	if len(all) != 4 {
+	if len(all) != 5 {
 		t.Error("All was changed")
 	}
 }
