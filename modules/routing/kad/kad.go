@@ -332,8 +332,9 @@ func (k *Kad) validateTimes() error {
 // nameChars are what a network's name consists of.
 const nameChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
-// public tells whether the DHT is the public one.
-func (k *Kad) public() bool { return k.Protocol == publicPrefix+suffix }
+// public tells whether the DHT is the public one. Many private networks have its
+// protocol.
+func (k *Kad) public() bool { return k.Network == "" && k.Protocol == publicPrefix+suffix }
 
 // private tells whether the DHT is that of a private network.
 func (k *Kad) private() bool { return k.Network != "" }
