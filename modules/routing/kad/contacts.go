@@ -11,8 +11,10 @@ import (
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
+	"github.com/xnode-p2p/xnode/modules/routing/internal/ipgroup"
 	"github.com/xnode-p2p/xnode/modules/routing/internal/kadwire"
 	"github.com/xnode-p2p/xnode/modules/routing/internal/keyspace"
+	"github.com/xnode-p2p/xnode/modules/routing/internal/query"
 	"github.com/xnode-p2p/xnode/modules/routing/internal/table"
 )
 
@@ -33,6 +35,7 @@ type contact struct {
 	encoded   []byte
 	plain     int // how long it is without the connection
 	connected bool
+	group     ipgroup.Group // of its addresses
 }
 
 func newContacts(k *Kad, node core.Node, s scope) *contacts {
@@ -67,7 +70,7 @@ func (c *contacts) unlock() {
 		addrs := c.scope.own(c.node.PeerAddrs(p))
 		c.mu.Lock()
 		if v := c.members[p]; v != nil {
-			v.connected = connected
+			v.connected, v.group = connected, c.groupOf(addrs)
 			v.set(p, addrs)
 		}
 		c.mu.Unlock()
@@ -102,10 +105,29 @@ func (c *contacts) nearest(key keyspace.Key, n int, without, orThis peer.ID, eac
 }
 
 // seeds returns the members closest to a key.
-func (c *contacts) seeds(key keyspace.Key, n int) []peer.ID {
+func (c *contacts) seeds(key keyspace.Key, n int) []query.Peer {
+	var room [64]peer.ID
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.table.Nearest(nil, key, n)
+	peers := c.table.Nearest(room[:0], key, n)
+	seeds := make([]query.Peer, len(peers))
+	for i, p := range peers {
+		seeds[i].ID = p
+		if v := c.members[p]; v != nil {
+			seeds[i].Group = v.group
+		}
+	}
+	return seeds
+}
+
+// groupOf returns the group of the first address that has one.
+func (c *contacts) groupOf(addrs []ma.Multiaddr) ipgroup.Group {
+	for _, a := range addrs {
+		if ip, ok := peer.IP(a); ok && !isRelayed(a) {
+			return c.table.Group(ip) // depends on the settings alone
+		}
+	}
+	return 0
 }
 
 // answered notes that a peer has answered, and tells whether it has become a

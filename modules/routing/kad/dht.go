@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	ma "github.com/multiformats/go-multiaddr"
+
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
 	"github.com/xnode-p2p/xnode/modules/routing/internal/kadwire"
@@ -43,6 +45,8 @@ type dht struct {
 	providers *providers
 	values    *values
 	saved     core.Table // see saveContacts
+	kept      *kept
+	sizes     *sizes
 	stats     counters
 
 	done       chan struct{} // closed when it is to end
@@ -81,8 +85,9 @@ func newDHT(k *Kad, node core.Node, storage core.Storage, protocol string, s sco
 		wakeFill:   make(chan struct{}, 1),
 		candidates: make(chan peer.ID, maxCandidates),
 	}
+	d.sizes = newSizes(k)
 	d.contacts = newContacts(k, node, s)
-	d.providers, d.values = newProviders(k), newValues(k)
+	d.providers, d.values, d.kept = newProviders(k), newValues(k), new(kept)
 	if err := d.openTables(storage); err != nil {
 		return nil, err
 	}
@@ -111,6 +116,7 @@ func (d *dht) openTables(storage core.Storage) error {
 		{"providers", core.Quota{Bytes: d.kad.MaxProviders}, &d.providers.table},
 		{"records", core.Quota{Bytes: d.kad.MaxRecords}, &d.values.table},
 		{"peers", core.Quota{Entries: maxSaved}, &d.saved},
+		{"kept", core.Quota{}, &d.kept.table},
 	} {
 		opened, err := storage.Table("kad"+d.protocol+"/"+t.name, t.quota)
 		if err != nil {
@@ -123,7 +129,7 @@ func (d *dht) openTables(storage core.Storage) error {
 
 func (d *dht) closeTables() error {
 	var errs []error
-	for _, t := range []core.Table{d.providers.table, d.values.table, d.saved} {
+	for _, t := range []core.Table{d.providers.table, d.values.table, d.saved, d.kept.table} {
 		if t != nil {
 			errs = append(errs, t.Close())
 		}
@@ -176,6 +182,15 @@ func (d *dht) begin(parent context.Context, timeout time.Duration) (ctx context.
 		delete(d.calls, id)
 		d.mu.Unlock()
 		d.wg.Done()
+	}
+}
+
+// spawn runs f on a goroutine of the DHT, unless that has ended.
+func (d *dht) spawn(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed {
+		d.wg.Go(f)
 	}
 }
 
@@ -242,7 +257,10 @@ func (d *dht) run() {
 		case <-d.done:
 			return
 		case <-d.wakeMode:
-			d.setServer(d.wantServer())
+			if server := d.wantServer(); server != d.server.Load() {
+				d.log.Info("mode", "server", server)
+				d.setServer(server)
+			}
 		case now := <-sweep.C:
 			d.lines.sweep(now)
 		}
@@ -290,24 +308,48 @@ func (d *dht) probe() {
 // one of use, and otherwise as one that is not.
 func (d *dht) ask(ctx context.Context, p peer.ID, t kadwire.Type, key []byte) (*kadwire.Message, error) {
 	message := kadwire.NewBuffer(t, key, 0)
-	answer, err := d.request(ctx, p, t, message)
-	message.Free()
-	return answer, err
-}
-
-// request is ask with a message.
-func (d *dht) request(ctx context.Context, p peer.ID, t kadwire.Type, message *kadwire.Buffer) (*kadwire.Message, error) {
+	defer message.Free()
 	d.stats.asked[t].Add(1)
 	answer, err := d.lines.request(ctx, p, t, message.Frame())
-	if err != nil {
-		if ctx.Err() != context.Canceled {
-			d.stats.failed.Add(1)
-			d.contacts.failed(p)
+	return answer, d.judge(ctx, p, err)
+}
+
+// exchange is ask with a message, for look-ups: once the peer is connected, the
+// answer is awaited for the usual time whatever becomes of ctx. It is of use
+// even if the look-up has ended, and a stream is not worth its end.
+func (d *dht) exchange(ctx context.Context, p peer.ID, t kadwire.Type, frame []byte) (*kadwire.Message, error) {
+	d.stats.asked[t].Add(1)
+	limit := time.Duration(d.kad.RequestTimeout)
+	dialing, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if err := d.lines.prepare(dialing, p); err != nil {
+		return nil, d.judge(dialing, p, err)
+	}
+	ctx, end := d.begin(context.WithoutCancel(ctx), limit)
+	defer end()
+	answer, err := d.lines.request(ctx, p, t, frame)
+	return answer, d.judge(ctx, p, err)
+}
+
+// judge notes what came of a request to a peer, and returns its error.
+func (d *dht) judge(ctx context.Context, p peer.ID, err error) error {
+	switch {
+	case err == nil:
+		if d.contacts.answered(p) {
+			wake(d.wakeFill)
 		}
-		return nil, err
+	case ctx.Err() != context.Canceled: // then it is not the peer's fault
+		d.stats.failed.Add(1)
+		d.contacts.failed(p)
 	}
-	if d.contacts.answered(p) {
-		wake(d.wakeFill)
+	return err
+}
+
+// addrOf returns the address at which a peer is connected; nil if it is not any
+// more.
+func (d *dht) addrOf(p peer.ID) ma.Multiaddr {
+	for _, c := range d.node.ConnsTo(p) {
+		return c.RemoteMultiaddr()
 	}
-	return answer, nil
+	return nil
 }

@@ -29,6 +29,7 @@ import (
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/record"
+	"github.com/xnode-p2p/xnode/modules/routing/internal/query"
 )
 
 func init() { core.Register(new(Kad)) }
@@ -81,7 +82,7 @@ type Kad struct {
 	// Default: 3.
 	Resiliency int `json:"resiliency,omitempty"`
 	// DisjointPaths is how many ways to the target, which share no peer, a
-	// look-up goes; 1 to 10. More cost more messages, and withstand more lies.
+	// look-up goes; 1 to 8. More cost more messages, and withstand more lies.
 	// Default: 1.
 	DisjointPaths int `json:"disjoint_paths,omitempty"`
 	// Quorum is how many peers must have sent a record before the best of them
@@ -297,7 +298,7 @@ func (k *Kad) Validate() error {
 		{"bucket_size", k.BucketSize, 1, 100},
 		{"concurrency", k.Concurrency, 1, 100},
 		{"resiliency", k.Resiliency, 1, k.BucketSize},
-		{"disjoint_paths", k.DisjointPaths, 1, 10},
+		{"disjoint_paths", k.DisjointPaths, 1, query.MaxPaths},
 		{"quorum", *k.Quorum, 0, 1000},
 		{"requests", k.Requests, 1, 1_000_000},
 		{"announcements", k.Announcements, 1, 1_000_000},

@@ -32,7 +32,7 @@ var errUnexpected = errors.New("the answer is not one to the request")
 // lines are the streams on which this node asks others. One that has been used
 // is kept for a while: the next request then needs no negotiation.
 type lines struct {
-	node     core.Streams
+	node     core.Node
 	protocol string
 
 	mu     sync.Mutex
@@ -53,8 +53,17 @@ type line struct {
 	owed int
 }
 
-func newLines(node core.Streams, protocol string) *lines {
+func newLines(node core.Node, protocol string) *lines {
 	return &lines{node: node, protocol: protocol, idle: make(map[peer.ID][]*line)}
+}
+
+// prepare makes sure that there is a connection to p.
+func (l *lines) prepare(ctx context.Context, p peer.ID) error {
+	if len(l.node.ConnsTo(p)) > 0 {
+		return nil
+	}
+	_, err := l.node.Connect(ctx, peer.AddrInfo{ID: p})
+	return err
 }
 
 // request sends a message to p and returns the answer, whose bytes are the

@@ -36,7 +36,6 @@ func (d *dht) setServer(server bool) {
 	if d.server.Swap(server) == server {
 		return
 	}
-	d.log.Info("mode", "server", server)
 	if server {
 		d.removal = d.node.Handle(d.protocol, d.serve, core.HandleAtMost(d.kad.Streams))
 		return

@@ -10,6 +10,8 @@ import (
 
 	"github.com/xnode-p2p/xnode/core/peer"
 	"github.com/xnode-p2p/xnode/modules/routing/internal/kadwire"
+	"github.com/xnode-p2p/xnode/modules/routing/internal/keyspace"
+	"github.com/xnode-p2p/xnode/modules/routing/internal/table"
 )
 
 // fill keeps the routing table filled: it looks for peers when there are new
@@ -32,11 +34,14 @@ func (d *dht) fill() {
 				d.consider(c.RemotePeer())
 			}
 		}
-		peers, _ := d.contacts.due(maxProbes)
+		peers, buckets := d.contacts.due(maxProbes)
 		ctx, end := d.begin(context.Background(), 0)
 		d.check(ctx, peers)
+		for _, bucket := range buckets {
+			d.refresh(ctx, bucket, rng)
+		}
 		end()
-		if save {
+		if save || len(buckets) > 0 {
 			d.saveContacts()
 		}
 	}
@@ -55,4 +60,19 @@ func (d *dht) check(ctx context.Context, peers []peer.ID) {
 		})
 	}
 	wg.Wait()
+}
+
+// refresh looks for peers of a bucket.
+func (d *dht) refresh(ctx context.Context, bucket int, rng *rand.Rand) {
+	target, ok := d.node.ID(), true
+	if bucket != table.Self {
+		target, ok = keyspace.Preimage(keyspace.OfPeer(d.node.ID()), bucket, rng)
+	}
+	if !ok {
+		return
+	}
+	d.contacts.refreshed(keyspace.OfPeer(target))
+	if _, err := d.closest(ctx, []byte(target)); err != nil && ctx.Err() == nil {
+		d.log.Debug("refresh", "bucket", bucket, "error", err)
+	}
 }

@@ -5,6 +5,8 @@ package kad
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"strings"
 
 	"github.com/xnode-p2p/xnode/core"
@@ -35,6 +37,7 @@ func (k *Kad) Start(_ context.Context, n core.Node) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.dhts = dhts
+	wide.spawn(func() { k.republish(wide) })
 	return nil
 }
 
@@ -49,4 +52,15 @@ func (k *Kad) Close() error {
 		errs = append(errs, d.close())
 	}
 	return errors.Join(errs...)
+}
+
+// running returns the DHTs, the one of the configuration first. It fails if the
+// module does not run.
+func (k *Kad) running() ([]*dht, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.dhts == nil {
+		return nil, fmt.Errorf("kad: %w", net.ErrClosed)
+	}
+	return k.dhts, nil
 }

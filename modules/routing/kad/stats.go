@@ -12,9 +12,10 @@ import (
 
 // Stats implements [core.DHT].
 func (k *Kad) Stats() []core.DHTStats {
-	k.mu.Lock()
-	dhts := k.dhts
-	k.mu.Unlock()
+	dhts, err := k.running()
+	if err != nil {
+		return nil
+	}
 	var all []core.DHTStats
 	for _, d := range dhts {
 		all = append(all, d.describe())
@@ -36,9 +37,13 @@ func (d *dht) describe() core.DHTStats {
 		s.Buckets[m.Bucket]++
 		s.Peers++
 	})
+	size, _ := d.sizes.estimate()
+	s.NetworkSize = int(size + 0.5)
 	// What a table cannot tell stays zero: the rest is worth showing.
 	s.Records, _ = d.values.table.Stat()
 	s.Providers, _ = d.providers.table.Stat()
+	kept, _ := d.kept.table.Stat()
+	s.Kept = kept.Entries
 	return s
 }
 

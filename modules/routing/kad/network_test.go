@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package kad
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/host"
+	"github.com/xnode-p2p/xnode/core/hosttest"
+	"github.com/xnode-p2p/xnode/core/memnet"
+	"github.com/xnode-p2p/xnode/core/peer"
+	_ "github.com/xnode-p2p/xnode/modules/muxer/yamux"
+	"github.com/xnode-p2p/xnode/modules/routing/internal/keyspace"
+	_ "github.com/xnode-p2p/xnode/modules/security/noise"
+)
+
+// config is that of a whole node in a test.
+func config(kad string) string {
+	return `{"storage": {"module": "memory"}, "routing": {"kad": {"network": "test", "open_namespaces": ["v"]` + kad + `}}}`
+}
+
+// grow starts count nodes with 50 ms between any two; each connects to two that
+// were there before it. It returns when they have had time to fill their tables.
+func grow(t *testing.T, count int, kad string) []*host.Host {
+	t.Helper()
+	network := hosttest.NewNetwork(memnet.Options{Delay: 25 * time.Millisecond})
+	nodes := network.Nodes(t, count, config(kad))
+	for i := 1; i < count; i++ {
+		hosttest.Connect(t, nodes[i], nodes[i/2])
+		hosttest.Connect(t, nodes[i], nodes[i*7919%i])
+	}
+	time.Sleep(time.Minute)
+	return nodes
+}
+
+func dhtOf(t testing.TB, n *host.Host) *Kad {
+	t.Helper()
+	k, ok := core.Find[*Kad](n)
+	if !ok {
+		t.Fatal("no kad runs")
+	}
+	return k
+}
+
+// closestOf returns the nodes closest to a key, without one.
+func closestOf(nodes []*host.Host, key []byte, n int, without peer.ID) (ids []peer.ID) {
+	for _, h := range nodes {
+		if h.ID() != without {
+			ids = append(ids, h.ID())
+		}
+	}
+	keyspace.Sort(keyspace.Of(key), ids, keyspace.OfPeer)
+	return ids[:min(n, len(ids))]
+}
+
+func TestNetwork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := grow(t, 24, "")
+		for i, n := range nodes {
+			if size := dhtOf(t, n).dhts[0].contacts.size(); size < 15 {
+				t.Errorf("node %d has %d contacts", i, size)
+			}
+		}
+		// Anybody finds the peers closest to a key.
+		for i := range 10 {
+			key := fmt.Appendf(nil, "key %d", i)
+			from := nodes[i*2]
+			found, err := dhtOf(t, from).ClosestPeers(t.Context(), key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := make([]peer.ID, len(found))
+			for i, p := range found {
+				if got[i] = p.ID; len(p.Addrs) == 0 {
+					t.Errorf("no address of %v", p.ID)
+				}
+			}
+			if want := closestOf(nodes, key, 20, from.ID()); !slices.Equal(got, want) {
+				t.Errorf("key %d: found %d, not as they should be", i, len(got))
+			}
+		}
+		// And a peer.
+		info, err := dhtOf(t, nodes[23]).FindPeer(t.Context(), nodes[20].ID())
+		if err != nil || len(info.Addrs) == 0 || !info.Addrs[0].Equal(nodes[20].Addrs()[0]) {
+			t.Errorf("find peer: %v, %v", info, err)
+		}
+		if _, err := dhtOf(t, nodes[23]).FindPeer(t.Context(), peer.FromPublicKey(hosttest.Key(999).Public())); err == nil {
+			t.Error("found who is not there")
+		}
+		// And content.
+		if err := dhtOf(t, nodes[3]).Provide(t.Context(), []byte("content")); err != nil {
+			t.Fatal(err)
+		}
+		if err := dhtOf(t, nodes[4]).Provide(t.Context(), []byte("content")); err != nil {
+			t.Fatal(err)
+		}
+		var providers []peer.ID
+		for p, err := range dhtOf(t, nodes[21]).FindProviders(t.Context(), []byte("content"), 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			providers = append(providers, p.ID)
+			if len(p.Addrs) == 0 {
+				t.Errorf("no address of %v", p.ID)
+			}
+		}
+		slices.Sort(providers)
+		want := []peer.ID{nodes[3].ID(), nodes[4].ID()}
+		slices.Sort(want)
+		if !slices.Equal(providers, want) {
+			t.Errorf("providers %v, want %v", providers, want)
+		}
+		// And a value.
+		if err := dhtOf(t, nodes[5]).PutValue(t.Context(), "/v/name", []byte("one")); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := dhtOf(t, nodes[20]).GetValue(t.Context(), "/v/name"); err != nil || string(v) != "one" {
+			t.Errorf("value %q, %v", v, err)
+		}
+		if v, err := dhtOf(t, nodes[20]).GetValue(t.Context(), "/v/nothing"); err == nil {
+			t.Errorf("value %q of nothing", v)
+		}
+		// And each other.
+		if _, err := dhtOf(t, nodes[6]).Advertise(t.Context(), "here", 0); err != nil {
+			t.Fatal(err)
+		}
+		met := 0
+		for p, err := range dhtOf(t, nodes[19]).FindPeers(t.Context(), "here", 1) {
+			if err != nil || p.ID != nodes[6].ID() {
+				t.Errorf("met %v, %v", p, err)
+			}
+			met++
+		}
+		if met != 1 {
+			t.Errorf("met %d", met)
+		}
+	})
+}
