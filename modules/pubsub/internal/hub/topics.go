@@ -201,3 +201,12 @@ func (h *Hub) TopicPeers(topic string) []core.TopicPeer {
 	slices.SortFunc(list, func(a, b core.TopicPeer) int { return cmp.Compare(a.Peer, b.Peer) })
 	return list
 }
+
+// Size is how much the hub remembers of peers, by what it is.
+func (h *Hub) Size() map[string]int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	size := h.router.Size()
+	size["queues"] = len(h.remotes)
+	return size
+}

@@ -464,3 +464,19 @@ func (r *Router) recommend(t *topic, not *member, now time.Time) []rpc.PeerInfo 
 	}
 	return infos
 }
+
+// Size is how much the router remembers, by what it is.
+func (r *Router) Size() map[string]int {
+	size := map[string]int{
+		"peers": len(r.peers), "topics": len(r.topics) - len(r.joined), "own topics": len(r.joined),
+		"promised messages": len(r.promised), "cached messages": len(r.cache.messages), "cached bytes": r.cache.bytes,
+	}
+	for _, t := range r.topics {
+		size["back-offs"] += len(t.backoff)
+		size["members"] += len(t.members) + len(t.always) + len(t.mesh) + len(t.fanout)
+	}
+	if r.Board != nil {
+		size["judged peers"], _, size["judged messages"] = r.Board.Size()
+	}
+	return size
+}
