@@ -50,11 +50,12 @@ func TestEveryConfigStarts(t *testing.T) {
 	}
 }
 
-// forTest takes a free port for the usual one, and no admin endpoint.
+// forTest takes a free port for the usual one, multicasts to this machine alone,
+// and has no admin endpoint.
 func forTest(t *testing.T, text []byte) []byte {
 	t.Helper()
 	var document map[string]any
-	free := strings.ReplaceAll(string(text), "/tcp/4001", "/tcp/0")
+	free := strings.NewReplacer("/tcp/4001", "/tcp/0", "/udp/4001", "/udp/0", `"mdns": {}`, `"mdns": {"interfaces": ["lo"]}`).Replace(string(text))
 	if err := json.Unmarshal([]byte(free), &document); err != nil {
 		t.Fatal(err)
 	}

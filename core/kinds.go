@@ -125,6 +125,9 @@ type PrivateNetwork interface {
 	// Protect returns conn in its protection. Nothing is sent before the
 	// first Read or Write.
 	Protect(conn net.Conn) (net.Conn, error)
+	// Fingerprint names the network by a hash of its secret, in lower-case
+	// hexadecimal. It says nothing about the secret.
+	Fingerprint() string
 }
 
 // Handshake is what a [SecureChannel] needs to know to secure a connection.

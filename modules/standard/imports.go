@@ -9,6 +9,7 @@ import (
 	_ "github.com/xnode-p2p/xnode/modules/certificate/file"
 	_ "github.com/xnode-p2p/xnode/modules/certificate/selfsigned"
 	_ "github.com/xnode-p2p/xnode/modules/discovery/bootstrap"
+	_ "github.com/xnode-p2p/xnode/modules/discovery/mdns"
 	_ "github.com/xnode-p2p/xnode/modules/discovery/randomwalk"
 	_ "github.com/xnode-p2p/xnode/modules/identity/env"
 	_ "github.com/xnode-p2p/xnode/modules/identity/ephemeral"

@@ -5,6 +5,7 @@ package upgrade
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -300,6 +301,9 @@ type secret byte
 
 // Protocol implements [core.Security].
 func (secret) Protocol() string { return "/secret" }
+
+// Fingerprint implements [core.PrivateNetwork].
+func (s secret) Fingerprint() string { return fmt.Sprintf("%02x", byte(s)) }
 
 // Protect implements [core.PrivateNetwork].
 func (s secret) Protect(c net.Conn) (net.Conn, error) {
