@@ -104,7 +104,7 @@ func (q Quota) Exceeded(s TableStat) bool {
 
 // TableStat says how much a [Table] holds.
 type TableStat struct {
-	Entries int
+	Entries int `json:"entries"`
 	// Bytes are those of keys and values.
-	Bytes int64
+	Bytes int64 `json:"bytes"`
 }

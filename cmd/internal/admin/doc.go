@@ -17,11 +17,14 @@
 //	POST /xnode/pubsub/publish {"topic": TOPIC, "data": BASE64}
 //	POST /xnode/pubsub/subscribe {"topics": [TOPIC, …], "count": 0}; a line of JSON for each message
 //	POST /xnode/pubsub/trace   a line of JSON for everything that happens in pub/sub
+//	POST /xnode/routing/…      findpeer, query, findprovs, provide, get, put; see [RoutingRequest]
+//	GET  /xnode/stats/dht      the tables of the DHT, and what they keep
+//	POST /xnode/crawl          {"count": 100}; a line of JSON for each peer of the DHT
 //	POST /xnode/load, /load    a whole document; without a body, the file of the last one again
 //
 // A PEER is a peer ID, an address that ends in /p2p/ID, or a domain with
 // dnsaddr records. Lines come as events to those who accept text/event-stream.
-// "timeout": "30s" bounds a request that has a target. Errors
+// "timeout": "30s" bounds a request that has a target or a key. Errors
 // are {"error": TEXT}, also as the last line of many; those of a document have {"mistakes": […]} too.
 //
 // Changes through Caddy's own /config and /id paths are served here as well, so
@@ -61,6 +64,14 @@ func (*Router) Routes() []caddy.AdminRoute {
 		guarded("/xnode/pubsub/publish", http.MethodPost, servePublish),
 		guarded("/xnode/pubsub/subscribe", http.MethodPost, streamed(serveMessages)),
 		guarded("/xnode/pubsub/trace", http.MethodPost, streamed(serveTopicTrace)),
+		guarded("/xnode/routing/findpeer", http.MethodPost, routed(findPeer)),
+		guarded("/xnode/routing/query", http.MethodPost, routed(query)),
+		guarded("/xnode/routing/findprovs", http.MethodPost, routed(findProviders)),
+		guarded("/xnode/routing/provide", http.MethodPost, routed(provide)),
+		guarded("/xnode/routing/get", http.MethodPost, routed(getValue)),
+		guarded("/xnode/routing/put", http.MethodPost, routed(putValue)),
+		guarded("/xnode/stats/dht", http.MethodGet, serveDHT),
+		guarded("/xnode/crawl", http.MethodPost, routed(crawl)),
 		guarded("/xnode/load", http.MethodPost, serveLoad),
 		guarded("/load", http.MethodPost, serveLoad),
 	}
