@@ -47,10 +47,10 @@ type Config struct {
 	// Default: [{"module": "yamux"}].
 	Muxers core.List[core.Muxer] `json:"muxers,omitempty"`
 
-	// Storage is the module that keeps what modules want kept.
-	// Default: {"module": "bbolt"}, a file in the data folder, or
-	// {"module": "memory"}, whichever is in the binary; none for a node
-	// without routing and discovery.
+	// Storage keeps what is to outlive a run of the node: the peers it knows,
+	// and whatever modules store.
+	// Default: {"module": "bbolt"}, a file in the data folder, or else
+	// {"module": "memory"}, as far as they are in the binary.
 	Storage core.One[core.Storage] `json:"storage,omitempty"`
 
 	// NAT are the modules that help the node to be reached.
@@ -108,7 +108,7 @@ func (c *Config) setDefaults() {
 	if c.Protocols == nil {
 		c.Protocols = defaultMap[core.Protocol]("ping")
 	}
-	if c.Storage == nil && len(c.Routing)+len(c.Discovery) > 0 {
+	if c.Storage == nil {
 		if s := defaultList[core.Storage]("bbolt", "memory"); len(s) > 0 {
 			c.Storage = core.One[core.Storage](s[0])
 		}
@@ -209,7 +209,8 @@ func (c *Config) Plan(l core.Loader) (*Plan, error) {
 	section("security", err)
 	p.Muxers, err = c.Muxers.Load(l)
 	section("muxers", err)
-	if c.Storage != nil { // before all that keep something
+	// Before all that keep something. Documents cannot say null, tests can.
+	if c.Storage != nil && string(c.Storage) != "null" {
 		s, err := c.Storage.Load(l)
 		section("storage", err)
 		if err == nil {

@@ -52,12 +52,13 @@ func TestPlan(t *testing.T) {
 	t.Setenv("XNODE_TEST_PORT", "4321")
 	t.Setenv("XNODE_TEST_TWICE", "{env.XNODE_TEST_PORT}")
 	for _, tc := range []struct{ config, want string }{
-		{`{}`, "/ip4/0.0.0.0/tcp/0 t:tcp s:noise m:yamux ping"},
-		{`{"listen": [], "transports": {}, "security": [], "muxers": [], "protocols": {}}`, ""},
-		{`{"listen": ["/ip6/::1/tcp/{env.XNODE_TEST_PORT}", "/ip4/127.0.0.1/tcp/0"]}`, "/ip6/::1/tcp/4321 /ip4/127.0.0.1/tcp/0 t:tcp s:noise m:yamux ping"},
-		{`{"agent": "` + strings.Repeat("x", 256) + `"}`, "/ip4/0.0.0.0/tcp/0 t:tcp s:noise m:yamux ping"},
+		{`{}`, "/ip4/0.0.0.0/tcp/0 t:tcp s:noise m:yamux memory ping"},
+		{`{"listen": [], "transports": {}, "security": [], "muxers": [], "protocols": {}}`, "memory"},
+		{`{"listen": ["/ip6/::1/tcp/{env.XNODE_TEST_PORT}", "/ip4/127.0.0.1/tcp/0"]}`, "/ip6/::1/tcp/4321 /ip4/127.0.0.1/tcp/0 t:tcp s:noise m:yamux memory ping"},
+		{`{"agent": "` + strings.Repeat("x", 256) + `"}`, "/ip4/0.0.0.0/tcp/0 t:tcp s:noise m:yamux memory ping"},
 		{`{"storage": {"module": "memory"}}`, "/ip4/0.0.0.0/tcp/0 t:tcp s:noise m:yamux memory ping"},
-		{`{"protocols": {"tally": {}, "echo": {}, "counted": {}}}`, "/ip4/0.0.0.0/tcp/0 t:tcp s:noise m:yamux counted echo tally"},
+		{`{"storage": null}`, "/ip4/0.0.0.0/tcp/0 t:tcp s:noise m:yamux ping"},
+		{`{"protocols": {"tally": {}, "echo": {}, "counted": {}}}`, "/ip4/0.0.0.0/tcp/0 t:tcp s:noise m:yamux memory counted echo tally"},
 	} {
 		p, err := plan(t, tc.config)
 		if err != nil {

@@ -65,7 +65,8 @@ type Settings struct {
 	// Seed makes the node's key; zero is not a seed.
 	Seed uint64
 	// Config is the node's configuration, as under apps.xnode. Its identity
-	// is not used. Unless it names transports, the node has the network alone.
+	// is not used. Unless it names transports, the node has the network alone,
+	// and unless it names a storage, none.
 	Config string
 	// Names answers DNS queries. Nil means the system's resolver.
 	Names Names
@@ -115,6 +116,9 @@ func (n *Network) Plan(t testing.TB, config string) *host.Plan {
 	}
 	if c.Listen == nil {
 		c.Listen = []string{}
+	}
+	if c.Storage == nil {
+		c.Storage = core.One[core.Storage]("null")
 	}
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	t.Cleanup(cancel)
