@@ -15,6 +15,7 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
 	"github.com/xnode-p2p/xnode/modules/routing/internal/kadwire"
+	"github.com/xnode-p2p/xnode/modules/routing/internal/keyspace"
 )
 
 // Provide implements [core.ContentRouting]. It tells the DHT of the
@@ -52,15 +53,14 @@ func (k *Kad) first() (*dht, error) {
 // provide tells the peers closest to content that this node has it.
 func (d *dht) provide(ctx context.Context, key []byte) error {
 	own := kadwire.AppendPeer(nil, d.node.ID(), d.scope.own(d.node.Addrs()))
-	if err := d.providers.add(key, d.node.ID(), own, time.Now()); err != nil {
+	if err := d.addProvider(key, d.node.ID(), own); err != nil {
 		return err
 	}
-	wake(d.wakeStore)
 	message := kadwire.NewBuffer(kadwire.AddProvider, key, 0)
 	defer message.Free()
 	message.Provider(own)
 	frame := message.Frame()
-	if d.kad.ProvideMode == provideOptimistic {
+	if d.kad.ProvideMode == provideOptimistic && d.atlas.size() == 0 {
 		if done, err := d.provideOptimistic(ctx, key, frame); done {
 			return err
 		}
@@ -93,7 +93,10 @@ func (d *dht) spread(ctx context.Context, key []byte, do func(context.Context, p
 			}
 		})
 	}
-	closest, err := d.lookup(ctx, search{request: kadwire.FindNode, key: key, near: begin})
+	closest, err := d.mapped(keyspace.Of(key)), error(nil)
+	if len(closest) == 0 {
+		closest, err = d.lookup(ctx, search{request: kadwire.FindNode, key: key, near: begin})
+	}
 	if err == nil {
 		for _, p := range closest {
 			begin(p.ID)

@@ -47,6 +47,7 @@ type dht struct {
 	saved     core.Table // see saveContacts
 	kept      *kept
 	sizes     *sizes
+	atlas     atlas
 	stats     counters
 
 	done       chan struct{} // closed when it is to end
@@ -100,6 +101,9 @@ func newDHT(k *Kad, node core.Node, storage core.Storage, protocol string, s sco
 	d.wg.Go(d.run)
 	d.wg.Go(d.storeProviders)
 	d.wg.Go(d.fill)
+	if k.Accelerated != nil && s != scopeLan {
+		d.wg.Go(d.draw)
+	}
 	for range maxProbes {
 		d.wg.Go(d.probe)
 	}

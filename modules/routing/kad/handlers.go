@@ -78,7 +78,9 @@ func (d *dht) answerGetProviders(req *request) (*kadwire.Buffer, error) {
 	return answer, nil
 }
 
-// answerAddProvider takes who asks for a provider of content, and nobody else.
+// answerAddProvider takes who asks for a provider of content, and nobody else. One
+// that has no address of the network's kind is taken without any: it may be
+// found in another way.
 func (d *dht) answerAddProvider(req *request) error {
 	if err := checkContentKey(req.Key); err != nil {
 		return err
@@ -89,13 +91,19 @@ func (d *dht) answerAddProvider(req *request) error {
 			continue
 		}
 		addrs := d.scope.filter(p, req.conn.RemoteMultiaddr())
-		if len(addrs) == 0 {
+		if len(addrs) == 0 && !p.HasAddrs() {
 			return fmt.Errorf("provider without an address: %w", errRefused)
 		}
 		addrs = addrs[:min(len(addrs), maxProviderAddrs)]
-		return d.providers.add(req.Key, from, kadwire.AppendPeer(nil, from, addrs), time.Now())
+		return d.addProvider(req.Key, from, kadwire.AppendPeer(nil, from, addrs))
 	}
 	return fmt.Errorf("no provider is the sender: %w", errRefused)
+}
+
+// addProvider notes a provider, which is stored soon.
+func (d *dht) addProvider(key []byte, p peer.ID, encoded []byte) error {
+	defer wake(d.wakeStore)
+	return d.providers.add(key, p, encoded, time.Now())
 }
 
 func (d *dht) answerGetValue(req *request) (*kadwire.Buffer, error) {

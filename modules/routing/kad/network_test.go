@@ -15,6 +15,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/memnet"
 	"github.com/xnode-p2p/xnode/core/peer"
 	_ "github.com/xnode-p2p/xnode/modules/muxer/yamux"
+	"github.com/xnode-p2p/xnode/modules/routing/internal/kadwire"
 	"github.com/xnode-p2p/xnode/modules/routing/internal/keyspace"
 	_ "github.com/xnode-p2p/xnode/modules/security/noise"
 )
@@ -28,7 +29,11 @@ func config(kad string) string {
 // were there before it. It returns when they have had time to fill their tables.
 func grow(t *testing.T, count int, kad string) []*host.Host {
 	t.Helper()
-	network := hosttest.NewNetwork(memnet.Options{Delay: 25 * time.Millisecond})
+	return growOn(t, hosttest.NewNetwork(memnet.Options{Delay: 25 * time.Millisecond}), count, kad)
+}
+
+func growOn(t *testing.T, network *hosttest.Network, count int, kad string) []*host.Host {
+	t.Helper()
 	nodes := network.Nodes(t, count, config(kad))
 	for i := 1; i < count; i++ {
 		hosttest.Connect(t, nodes[i], nodes[i/2])
@@ -138,6 +143,95 @@ func TestNetwork(t *testing.T) {
 		}
 		if met != 1 {
 			t.Errorf("met %d", met)
+		}
+	})
+}
+
+func TestCrawlAndMap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := hosttest.NewNetwork(memnet.Options{Delay: 25 * time.Millisecond})
+		nodes := growOn(t, network, 24, `, "bucket_size": 4`)
+		last := network.Node(t, hosttest.Settings{Seed: 1000, Config: config(`, "bucket_size": 4, "mode": "client", "accelerated": {}`)})
+		hosttest.Connect(t, last, nodes[3])
+		time.Sleep(time.Minute)
+		k := dhtOf(t, last)
+		found := map[peer.ID]int{}
+		for p, err := range k.Crawl(t.Context()) {
+			if err != nil || p.Err != nil {
+				t.Errorf("%v: %v, %v", p.ID, p.Err, err)
+			}
+			if p.Agent == "" || len(p.Addrs) == 0 {
+				t.Errorf("%v: agent %q, addresses %v", p.ID, p.Agent, p.Addrs)
+			}
+			found[p.ID] = len(p.Knows)
+		}
+		if len(found) != len(nodes) {
+			t.Errorf("came by %d of %d", len(found), len(nodes))
+		}
+		for p, knows := range found {
+			if knows < 4 {
+				t.Errorf("%v knows %d", p, knows)
+			}
+		}
+		n := 0
+		for range k.Crawl(t.Context()) { // is not interested in more
+			if n++; n == 3 {
+				break
+			}
+		}
+		// The accelerated client needs no look-up to find the closest.
+		if got := k.dhts[0].atlas.size(); got != len(nodes) {
+			t.Errorf("%d on the map", got)
+		}
+		before := k.dhts[0].stats.asked[kadwire.FindNode].Load()
+		for i := range 10 {
+			key := fmt.Appendf(nil, "key %d", i)
+			closest, err := k.ClosestPeers(t.Context(), key)
+			var got []peer.ID
+			for _, p := range closest {
+				got = append(got, p.ID)
+			}
+			if want := closestOf(nodes, key, 4, ""); err != nil || !slices.Equal(got, want) {
+				t.Errorf("closest: %v, %v, want %v", got, err, want)
+			}
+			if err := k.Provide(t.Context(), key); err != nil {
+				t.Error(err)
+			}
+		}
+		if asked := k.dhts[0].stats.asked[kadwire.FindNode].Load() - before; asked > 0 {
+			t.Errorf("%d peers were asked who is closest", asked)
+		}
+		for p, err := range dhtOf(t, nodes[9]).FindProviders(t.Context(), []byte("key 3"), 1) {
+			if err != nil || p.ID != last.ID() {
+				t.Errorf("found %v, %v", p.ID, err)
+			}
+		}
+	})
+}
+
+func TestOptimisticProvide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := grow(t, 24, `, "bucket_size": 4, "provide": "optimistic"`)
+		k := dhtOf(t, nodes[7])
+		if _, ok := k.dhts[0].sizes.estimate(); !ok {
+			t.Fatal("the size of the network is not known")
+		}
+		for i := range 10 {
+			key := fmt.Appendf(nil, "key %d", i)
+			if err := k.Provide(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			found := 0
+			for p, err := range dhtOf(t, nodes[11]).FindProviders(t.Context(), key, 1) {
+				if err != nil || p.ID != nodes[7].ID() {
+					t.Errorf("key %d: found %v, %v", i, p.ID, err)
+				}
+				found++
+			}
+			if found != 1 {
+				t.Errorf("key %d: found %d", i, found)
+			}
 		}
 	})
 }

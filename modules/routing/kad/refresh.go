@@ -72,7 +72,7 @@ func (d *dht) refresh(ctx context.Context, bucket int, rng *rand.Rand) {
 		return
 	}
 	d.contacts.refreshed(keyspace.OfPeer(target))
-	if _, err := d.closest(ctx, []byte(target)); err != nil && ctx.Err() == nil {
+	if _, err := d.lookup(ctx, search{request: kadwire.FindNode, key: []byte(target)}); err != nil && ctx.Err() == nil {
 		d.log.Debug("refresh", "bucket", bucket, "error", err)
 	}
 }

@@ -188,5 +188,8 @@ func (k *Kad) ClosestPeers(ctx context.Context, key []byte) ([]peer.AddrInfo, er
 
 // closest finds the peers closest to a key.
 func (d *dht) closest(ctx context.Context, key []byte) ([]peer.AddrInfo, error) {
+	if mapped := d.mapped(keyspace.Of(key)); len(mapped) > 0 {
+		return mapped, nil
+	}
 	return d.lookup(ctx, search{request: kadwire.FindNode, key: key})
 }

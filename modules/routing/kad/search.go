@@ -73,7 +73,7 @@ func (d *dht) lookup(ctx context.Context, s search) ([]peer.AddrInfo, error) {
 		outcomes: make(chan outcome), addrs: make(map[peer.ID][]ma.Multiaddr), answered: make(map[peer.ID]bool),
 		trace: core.LookupTraceOf(ctx),
 	}
-	seeds := d.contacts.seeds(l.target, d.kad.BucketSize)
+	seeds := d.seeds(l.target)
 	if len(seeds) == 0 {
 		return nil, errNoPeers
 	}
@@ -214,8 +214,7 @@ func (l *lookup) take(o outcome) (e query.Event, enough bool) {
 // meet takes the addresses of a peer that an answer names. It returns whether
 // the peer may be asked.
 func (l *lookup) meet(p kadwire.Peer, from ma.Multiaddr) (addrs []ma.Multiaddr, ok bool) {
-	addrs = l.d.scope.filter(p, from)
-	addrs = addrs[:min(len(addrs), maxHeardAddrs)]
+	addrs = l.d.heardAddrs(p, from)
 	if !l.d.scope.admits(addrs) && !l.d.contacts.has(p.ID) {
 		// Where it is may be known from elsewhere.
 		if addrs = l.d.scope.own(l.d.node.PeerAddrs(p.ID)); !l.d.scope.admits(addrs) {

@@ -176,6 +176,14 @@ func DecodePeer(b []byte) (Peer, error) {
 	return Peer{ID: p, raw: b}, err
 }
 
+// HasAddrs tells whether there is an address that is understood.
+func (p Peer) HasAddrs() bool {
+	for range p.Addrs() {
+		return true
+	}
+	return false
+}
+
 // Addrs yields the addresses of the peer, without its own /p2p at their end. It
 // leaves out those that are not understood, those of another peer, and those
 // beyond [MaxAddrs].
