@@ -66,8 +66,12 @@ func (n *network) meet(c table.Config) {
 	for _, m := range n.peers {
 		m.table = table.New(m.id, c)
 		n.rng.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+		var full [keyspace.Bits + 1]int
 		for _, o := range others {
-			m.table.Answered(o.id, o.ip, start)
+			// Those for whom there is no place would be spares.
+			if at := keyspace.CommonPrefix(m.key, o.key); full[at] < m.table.K && m.table.Answered(o.id, o.ip, start) {
+				full[at]++
+			}
 		}
 	}
 }

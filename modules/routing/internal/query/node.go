@@ -22,7 +22,8 @@ type node struct {
 	paths uint8     // a bit for each path that heard of it
 	path  uint8     // that on which it was asked
 	state state
-	// balance is how many of those it told of answered, less those that failed.
+	// balance is how many of those it told of answered, less those that failed
+	// or are slow.
 	balance int32
 }
 

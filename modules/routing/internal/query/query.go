@@ -38,7 +38,8 @@ type Config struct {
 	// Beta is how many of the closest must have answered for the walk to end.
 	// Default: 3.
 	Beta int
-	// Paths is on how many paths to walk, [MaxPaths] at most. Default: 1.
+	// Paths is on how many paths to walk, [MaxPaths] at most. More than one
+	// cost no more questions, and little time. Default: 4.
 	Paths int
 	// PerGroup is how many peers of one group may count among the closest.
 	// Negative means no limit. Default: 3.
@@ -53,9 +54,9 @@ type Config struct {
 	// Hops bounds how far from the seeds a peer may be, in who told of whom.
 	// Default: 20.
 	Hops int
-	// Strikes is how many of the peers that somebody told of may fail, more
-	// than those that answer, before the others are no longer asked on that
-	// word alone. Default: 5.
+	// Strikes is how many of the peers that somebody told of may fail or be
+	// slow, more than those that answer, before the others are no longer asked
+	// on that word alone. Default: 5.
 	Strikes int
 	// Slow is how long a question may be open before the query goes on as if
 	// it had failed. The answer still counts if it comes before the query
@@ -81,7 +82,7 @@ func (c *Config) setDefaults() {
 	def(&c.K, 20)
 	def(&c.Alpha, 10)
 	def(&c.Beta, min(3, c.K))
-	def(&c.Paths, 1)
+	def(&c.Paths, 4)
 	def(&c.PerGroup, 3)
 	def(&c.PerAnswer, 2*c.K)
 	def(&c.Asks, 10*c.K)

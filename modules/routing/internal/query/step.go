@@ -35,11 +35,12 @@ func (q *Query) answer(e Answer, now time.Time) {
 	if n.state != asked && n.state != slow || now.Sub(n.since) >= q.PeerTimeout {
 		return
 	}
+	if n.state == slow {
+		q.judge(n, +1) // it has not failed, after all
+	}
 	n.state, n.group = answered, e.From.Group
 	q.answered++
-	if n.by != none {
-		q.nodes[n.by].balance++
-	}
+	q.judge(n, +1)
 	hops, paths := n.hops+1, uint8(1)<<n.path
 	for _, p := range e.Closer[:min(len(e.Closer), q.PerAnswer)] {
 		q.hear(p, slot, hops, paths)
@@ -51,10 +52,17 @@ func (q *Query) fail(slot int32) {
 	if n.state != asked && n.state != slow {
 		return
 	}
+	if n.state == asked {
+		q.judge(n, -1)
+	}
 	n.state = failed
 	q.failed++
+}
+
+// judge counts what came of a peer for or against who told of it.
+func (q *Query) judge(n *node, by int32) {
 	if n.by != none {
-		q.nodes[n.by].balance--
+		q.nodes[n.by].balance += by
 	}
 }
 
@@ -68,8 +76,9 @@ func (q *Query) age(now time.Time) {
 		switch open := now.Sub(n.since); {
 		case open >= q.PeerTimeout:
 			q.fail(int32(i))
-		case open >= q.Slow:
+		case open >= q.Slow && n.state == asked:
 			n.state = slow
+			q.judge(n, -1)
 		}
 	}
 }
@@ -96,7 +105,7 @@ func (q *Query) proceed(now time.Time) {
 // walkOn asks the next peers on a path, and returns whether the walk has ended
 // there: the closest have answered, or there is nobody to be asked.
 func (q *Query) walkOn(path int, now time.Time) (ended bool) {
-	free := max(1, q.Alpha/q.paths)
+	free := max(1, (q.Alpha+q.paths-1-path)/q.paths) // a share of Alpha
 	for i := range q.nodes {
 		if n := &q.nodes[i]; n.state == asked && int(n.path) == path {
 			free--
