@@ -78,15 +78,19 @@ func (n *network) meet(c table.Config) {
 
 // closest returns the k closest to a target of those that are as they should.
 func (n *network) closest(target keyspace.Key, k int, self peer.ID) (peers []peer.ID) {
-	var fit []*member
+	var keys []keyspace.Key
 	for _, m := range n.peers {
-		if !m.dead && m.lies == nil && m.id != self {
-			fit = append(fit, m)
+		if m.dead || m.lies != nil || m.id == self {
+			continue
 		}
-	}
-	keyspace.Sort(target, fit, func(m *member) keyspace.Key { return m.key })
-	for _, m := range fit[:min(k, len(fit))] {
-		peers = append(peers, m.id)
+		i := len(keys)
+		for i > 0 && keyspace.Closer(target, m.key, keys[i-1]) {
+			i--
+		}
+		if i < k {
+			keys, peers = slices.Insert(keys, i, m.key), slices.Insert(peers, i, m.id)
+			keys, peers = keys[:min(k, len(keys))], peers[:min(k, len(peers))]
+		}
 	}
 	return peers
 }

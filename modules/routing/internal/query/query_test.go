@@ -187,7 +187,7 @@ func TestWhateverHappens(t *testing.T) {
 func TestThousand(t *testing.T) {
 	size, lookups := 1000, 200
 	if testing.Short() {
-		size, lookups = 300, 200
+		size, lookups = 300, 50
 	}
 	n := newNetwork(size, 1, Config{})
 	n.meet(table.Config{})
