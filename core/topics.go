@@ -21,6 +21,8 @@ type Topics interface {
 	Subscribe(topic string) (Subscription, error)
 	// TopicNames lists the topics that the node is subscribed to, sorted.
 	TopicNames() []string
+	// Counts is how much there has been since the module started.
+	Counts() TopicCounts
 	// TraceTopics yields what happens, until ctx ends or the module closes.
 	// What comes faster than it is taken is left out and counted.
 	TraceTopics(ctx context.Context) iter.Seq[TopicEvent]
@@ -64,6 +66,17 @@ type TopicPeer struct {
 	Topics, Mesh []string
 	// Score is what it is judged at; zero if there is no judgement.
 	Score float64
+}
+
+// TopicCounts counts messages.
+type TopicCounts struct {
+	// Published are the node's own, Delivered those of peers that were new and
+	// valid; Sent how often any was queued for a peer, Dropped how often there
+	// was no room.
+	Published, Delivered, Sent, Dropped uint64
+	// Duplicates had come before; Rejected were not valid; Ignored were left
+	// out with nobody to blame.
+	Duplicates, Rejected, Ignored uint64
 }
 
 // TopicEvent is something that happened in pub/sub.

@@ -32,6 +32,7 @@ func commands() []command {
 		{"echo", "ADDR --size B", false, echoCommand},
 		{"handshakes", "ADDR --count N --parallel P [--identify] [--fresh]", false, handshakesCommand},
 		{"streams", "ADDR --count N --parallel P --size B", false, streamsCommand},
+		{"sim-gossip", "--nodes N --degree D --messages M --size S --rate R", false, simGossipCommand},
 		{"idle", "ADDR --conns N", true, idleCommand},
 	}
 }
@@ -40,7 +41,7 @@ func commands() []command {
 // build does not have.
 func laterCommands() []string {
 	return []string{
-		"fetch", "dht", "publish", "subscribe", "pubsub-bench", "sim-gossip", "dial-through", "rendezvous",
+		"fetch", "dht", "publish", "subscribe", "pubsub-bench", "dial-through", "rendezvous",
 	}
 }
 

@@ -28,6 +28,8 @@ type blueprint struct {
 	listen     []ma.Multiaddr
 	// protocols are the modules to serve, with their configurations.
 	protocols map[string]json.RawMessage
+	// pubsub is the module for messages on topics, with its configuration.
+	pubsub map[string]json.RawMessage
 	// bare leaves out identify, in either direction.
 	bare bool
 }
@@ -104,6 +106,13 @@ func (b blueprint) plan(l core.Loader) (*host.Plan, error) {
 		return nil, fmt.Errorf("protocols: %w", err)
 	}
 	for _, m := range served {
+		p.Services = append(p.Services, core.Loaded[core.Service]{Name: m.Name, Module: m.Module})
+	}
+	topics, err := core.Map[core.PubSub](b.pubsub).Load(l)
+	if err != nil {
+		return nil, fmt.Errorf("pubsub: %w", err)
+	}
+	for _, m := range topics {
 		p.Services = append(p.Services, core.Loaded[core.Service]{Name: m.Name, Module: m.Module})
 	}
 	return p, unlimited(p)

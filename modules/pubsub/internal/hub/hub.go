@@ -89,6 +89,7 @@ type Hub struct {
 	remotes map[peer.ID]*remote
 	topics  map[string]*topicSubscriptions // those that the node is subscribed to
 	tracers []*tracer
+	counts  core.TopicCounts
 }
 
 const (
@@ -207,6 +208,7 @@ func (h *Hub) step(e mesh.Event) {
 
 // stepLocked returns how many peers a message goes to.
 func (h *Hub) stepLocked(e mesh.Event) (delivered int) {
+	h.count(e)
 	h.traceEvent(e)
 	for _, a := range h.router.Step(e, time.Now()) {
 		switch a := a.(type) {
@@ -218,6 +220,7 @@ func (h *Hub) stepLocked(e mesh.Event) (delivered int) {
 				} else if r.queue.publish(a.Message.Raw, own) {
 					delivered++
 				} else {
+					h.counts.Dropped++
 					h.trace(core.TopicDropped, p, a.Message.Topic, a.Message.ID)
 				}
 			}
@@ -232,7 +235,31 @@ func (h *Hub) stepLocked(e mesh.Event) (delivered int) {
 		}
 		h.traceAction(a)
 	}
+	h.counts.Sent += uint64(delivered)
 	return delivered
+}
+
+// count counts an event.
+func (h *Hub) count(e mesh.Event) {
+	switch e.(type) {
+	case mesh.Published:
+		h.counts.Published++
+	case mesh.Accepted:
+		h.counts.Delivered++
+	case mesh.Duplicate:
+		h.counts.Duplicates++
+	case mesh.Rejected:
+		h.counts.Rejected++
+	case mesh.Ignored:
+		h.counts.Ignored++
+	}
+}
+
+// Counts implements [core.Topics].
+func (h *Hub) Counts() core.TopicCounts {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.counts
 }
 
 // recommended dials peers that another one has recommended, if their records are
