@@ -166,12 +166,13 @@ func TestEvil_Q2_RefusedHandshakes(t *testing.T) {
 	v.admissions.Refuse(&core.LimitError{Scope: "test"})
 	tr := &quicgo.Transport{Conn: newSocket(t)}
 	t.Cleanup(func() { tr.Close() })
-	config := attackerTLS(t)
+	// A refusal may be lost, and is asked for again ever more slowly.
+	config, patient := attackerTLS(t), &quicgo.Config{HandshakeIdleTimeout: time.Minute}
 	var wg sync.WaitGroup
 	for range atOnce {
 		wg.Go(func() {
 			for range attacks / atOnce {
-				_, err := tr.Dial(t.Context(), v.at(t), config, nil)
+				_, err := tr.Dial(t.Context(), v.at(t), config, patient)
 				if e, ok := errors.AsType[*quicgo.TransportError](err); !ok || e.ErrorCode != quicgo.ConnectionRefused {
 					t.Errorf("attack: %v, want a refusal", err)
 				}

@@ -114,8 +114,9 @@ func listenOn(t testing.TB, p *Port, alpn string, admissions *coretest.Admission
 	t.Helper()
 	config := &tls.Config{Certificates: []tls.Certificate{certificate(t)}}
 	l, err := p.ListenQUIC(alpn, QUICListen{
-		TLS:   func(*tls.ClientHelloInfo) (*tls.Config, error) { return config, nil },
-		Admit: admissions.Admit,
+		TLS:      func(*tls.ClientHelloInfo) (*tls.Config, error) { return config, nil },
+		Admit:    admissions.Admit,
+		Settings: patient,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -134,13 +135,16 @@ func dial(t testing.TB, n Node, to netip.AddrPort, alpn ...string) *quic.Conn {
 	return c
 }
 
+// patient are settings of those who share a processor with many.
+var patient = Settings{HandshakeTimeout: time.Minute}
+
 func tryDial(ctx context.Context, n Node, to netip.AddrPort, alpn ...string) (*quic.Conn, error) {
 	p, err := JoinFor(n, to)
 	if err != nil {
 		return nil, err
 	}
 	defer p.Release()
-	return p.DialQUIC(ctx, to, clientTLS(alpn...), Settings{}, coretest.NewMemory(-1))
+	return p.DialQUIC(ctx, to, clientTLS(alpn...), patient, coretest.NewMemory(-1))
 }
 
 func accept(t testing.TB, l *QUICListener) *quic.Conn {

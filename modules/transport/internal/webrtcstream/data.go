@@ -50,7 +50,10 @@ func (st *Stream) Write(p []byte) (n int, err error) {
 		if len(data) == 0 {
 			return 0, nil
 		}
-		if err := st.send(frame{data: data}); err != nil {
+		switch err := st.send(frame{data: data}); {
+		case errors.Is(err, errChannelClosed):
+			return n, st.whyNoWrites()
+		case err != nil:
 			return n, err
 		}
 		n += len(data)
@@ -110,12 +113,26 @@ func (st *Stream) write(b []byte) error {
 		return nil
 	}
 	if errors.Is(err, sctp.ErrStreamClosed) || errors.Is(err, io.EOF) {
-		st.mu.Lock()
-		defer st.mu.Unlock()
-		if st.writeErr != nil {
-			return st.writeErr
-		}
-		return &core.StreamError{Remote: true}
+		return errChannelClosed
 	}
 	return st.session.explain(err)
+}
+
+// whyNoWrites tells why the channel is closed to the writer.
+func (st *Stream) whyNoWrites() error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.writeErr != nil {
+		return st.writeErr
+	}
+	return &core.StreamError{Remote: true}
+}
+
+// tell says that a side of the stream has ended. If the channel is closed the
+// remote has said that it does not want to know.
+func (st *Stream) tell(f frame) error {
+	if err := st.send(f); !errors.Is(err, errChannelClosed) {
+		return err
+	}
+	return nil
 }

@@ -238,3 +238,28 @@ func TestFramesInPieces(t *testing.T) {
 		t.Errorf("%d bytes arrive, %v; want %d", len(got), err, len(want))
 	}
 }
+
+// Closing a stream whose channel the remote is closing at the same time is no
+// error, and writing to it is one.
+func TestCloseOfAClosedChannel(t *testing.T) {
+	s, _, _ := against(t, 10)
+	for name, end := range map[string]func(*Stream) error{
+		"Close": (*Stream).Close, "CloseWrite": (*Stream).CloseWrite, "CloseRead": (*Stream).CloseRead,
+	} {
+		opened, err := s.OpenStream(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		st := opened.(*Stream)
+		// As when the remote's reset has come and the pump has not seen it.
+		if err := st.channel.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := st.Write([]byte("hello")); err == nil {
+			t.Errorf("%s: a write goes to a closed channel", name)
+		}
+		if err := end(st); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -3,6 +3,7 @@
 package webrtcstream
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -29,10 +30,13 @@ const (
 	lingerTime = 10 * time.Second
 )
 
-// Errors of operations on a side of a stream that was closed here.
+// Errors of operations on a side of a stream that was closed here, and of those
+// on a channel that is no more.
 var (
 	errReadClosed  = fmt.Errorf("read from a closed stream: %w", net.ErrClosed)
 	errWriteClosed = fmt.Errorf("write to a closed stream: %w", net.ErrClosed)
+
+	errChannelClosed = errors.New("the channel is closed")
 )
 
 // Stream is one stream. It implements [core.MuxedStream].
@@ -106,7 +110,7 @@ func (st *Stream) CloseWrite() error {
 
 	st.writing.Lock() // a Write that is under way ends first
 	defer st.writing.Unlock()
-	err := st.send(frame{flag: flagFIN})
+	err := st.tell(frame{flag: flagFIN})
 	st.settle()
 	return err
 }
@@ -116,7 +120,7 @@ func (st *Stream) CloseRead() error {
 	if !st.endRead(errReadClosed) {
 		return nil
 	}
-	err := st.send(frame{flag: flagStopSending})
+	err := st.tell(frame{flag: flagStopSending})
 	st.settle()
 	return err
 }
