@@ -3,14 +3,17 @@
 package websocket
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -253,6 +256,54 @@ func TestEvil_Q11_wrong_frames(t *testing.T) {
 	}
 }
 
+// TestEvil_Q11_frames_without_data has many at once, which end the connection, as
+// many over a long time, and as many as there are with data.
+func TestEvil_Q11_frames_without_data(t *testing.T) {
+	useless := map[string]frame{
+		"empty": {first: 0x82}, "fragment": {first: 0x02}, "ping": {first: 0x89, payload: "x"}, "pong": {first: 0x8A},
+	}
+	for name, f := range useless {
+		f.masked = true
+		flood := slices.Repeat([]frame{f}, 3*maxIdle)
+		if name == "fragment" {
+			for i := 1; i < len(flood); i++ {
+				flood[i].first = 0x00
+			}
+		}
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var pongs []string
+				in := inboundOf(bytes.NewReader(encode(flood...)), true, &pongs)
+				_, err := readAll(in)
+				if wrong, ok := errors.AsType[*protocolError](err); !ok || wrong.code != closePolicy {
+					t.Errorf("at once: %v, want code %d", err, closePolicy)
+				}
+
+				src, dst := io.Pipe()
+				go func() {
+					for _, one := range flood {
+						dst.Write(encode(one))
+						time.Sleep(2 * idleTime / maxIdle)
+					}
+					dst.Close()
+				}()
+				if _, err := readAll(inboundOf(src, true, &pongs)); err != io.EOF {
+					t.Errorf("over a long time: %v", err)
+				}
+
+				data := frame{first: 0x82, payload: "a", masked: true}
+				if name == "fragment" {
+					data.first = 0x80
+				}
+				in = inboundOf(bytes.NewReader(encode(slices.Repeat([]frame{f, data}, 3*maxIdle)...)), true, &pongs)
+				if _, err := readAll(in); err != io.EOF {
+					t.Errorf("with data: %v", err)
+				}
+			})
+		})
+	}
+}
+
 // TestEvil_Q11_pings_without_reading floods a connection with pings whose
 // answers nobody reads. It closes all the same.
 func TestEvil_Q11_pings_without_reading(t *testing.T) {
@@ -271,7 +322,8 @@ func TestEvil_Q11_pings_without_reading(t *testing.T) {
 		}
 	}
 	c.Close()
-	if err := ended(); !errors.Is(err, net.ErrClosed) {
+	err := ended()
+	if wrong, flood := errors.AsType[*protocolError](err); !errors.Is(err, net.ErrClosed) && !(flood && wrong.code == closePolicy) {
 		t.Errorf("read: %v", err)
 	}
 }

@@ -24,6 +24,7 @@ const (
 	closeProtocol    = 1002
 	closeUnsupported = 1003
 	closeNoStatus    = 1005
+	closePolicy      = 1008
 )
 
 const (

@@ -200,6 +200,9 @@ func FuzzInbound(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, masked bool, size uint8) {
 		want := reference(b, masked)
 		got, err := readAll(inboundOf(&chunks{bytes.Clone(b), int(size) + 1}, masked, nil))
+		if wrong, ok := errors.AsType[*protocolError](err); ok && wrong.code == closePolicy {
+			want = want[:min(len(want), len(got))] // it ends sooner
+		}
 		if err == nil || got != string(want) {
 			t.Errorf("%q, %v; want %q", got, err, want)
 		}

@@ -6,10 +6,18 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"time"
 )
 
-// maxEmptyReads is how often in a row a connection may return nothing.
-const maxEmptyReads = 100
+const (
+	// maxEmptyReads is how often in a row a connection may return nothing.
+	maxEmptyReads = 100
+	// maxIdle is how many frames without data, empty ones and pings among them,
+	// a remote may send within idleTime beyond those with data. Nobody but the
+	// WebSocket sees them, so nobody else can count them.
+	maxIdle  = 1000
+	idleTime = 10 * time.Second
+)
 
 // inbound takes the frames off what arrives on a connection. A payload is given
 // out as it comes: no frame and no message is ever held as a whole, so their
@@ -31,6 +39,9 @@ type inbound struct {
 	key        uint32 // for that
 	fragmented bool   // the message at hand goes on in another frame
 	failed     error  // after which nothing is accepted any more
+
+	idle      int       // frames without data, less those with data; at most maxIdle
+	idleSince time.Time // when they were last counted from nothing; zero at first
 
 	// pinged is the payload of the latest ping that has no answer yet.
 	pinged []byte
@@ -94,6 +105,10 @@ func (in *inbound) next() error {
 	if !h.isControl() {
 		in.r += size
 		in.left, in.key, in.fragmented = h.length, h.key, !h.fin
+		if h.length == 0 {
+			return in.idled()
+		}
+		in.idle = max(0, in.idle-1)
 		return nil
 	}
 	end := in.r + size + int(h.length)
@@ -111,6 +126,19 @@ func (in *inbound) next() error {
 	case opClose:
 		return in.fail(parseClose(payload))
 	}
+	return in.idled()
+}
+
+// idled counts a frame without data.
+func (in *inbound) idled() error {
+	if in.idle++; in.idle < maxIdle {
+		return nil
+	}
+	now := time.Now()
+	if now.Sub(in.idleSince) < idleTime {
+		return in.fail(&protocolError{closePolicy, "a flood of frames without data"})
+	}
+	in.idle, in.idleSince = 0, now
 	return nil
 }
 
