@@ -39,6 +39,7 @@ const (
 	allowLimitedKey contextKey = iota
 	noDialKey
 	forceDirectKey
+	dialNameKey
 )
 
 // AllowLimited lets NewStream use a limited connection.
@@ -66,3 +67,16 @@ func ForceDirect(ctx context.Context) context.Context {
 
 // DirectForced reports whether ctx comes from [ForceDirect].
 func DirectForced(ctx context.Context) bool { return ctx.Value(forceDirectKey) != nil }
+
+// WithDialName says which DNS name the address that a transport dials was
+// resolved from.
+func WithDialName(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, dialNameKey, name)
+}
+
+// DialName returns the name of [WithDialName], or "". It is from others and may
+// be anything.
+func DialName(ctx context.Context) string {
+	name, _ := ctx.Value(dialNameKey).(string)
+	return name
+}

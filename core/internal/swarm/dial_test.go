@@ -224,6 +224,25 @@ func TestDialRecords(t *testing.T) {
 	}
 }
 
+// A transport is told the name that an address was resolved from.
+func TestDialName(t *testing.T) {
+	for given, want := range map[string]string{"/dns4/A.example/tcp/1": "A.example", addr1: ""} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.rules = map[string]rule{addr1: func(ctx context.Context, p peer.ID) (core.MuxedConn, error) {
+				if name := core.DialName(ctx); name != want {
+					t.Errorf("%s is dialled as %q, want %q", given, name, want)
+				}
+				return connects(ctx, p)
+			}}
+			s := newSwarm(t, w, 1)
+			if _, err := s.Connect(t.Context(), peer.AddrInfo{ID: target.ID(), Addrs: addrs(given)}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // inside is a DNS whose names lead into networks that are not the Internet.
 type inside map[string]string
 

@@ -26,8 +26,10 @@ type candidates struct {
 	peer   peer.ID
 	record *core.DialRecord
 	// source tells for each address, as bytes, where it is from. It is
-	// bounded by maxDialAddrs and the limits of the resolver, as are the other two.
+	// bounded by maxDialAddrs and the limits of the resolver, as are the others.
 	source map[string]string
+	// names has the DNS name that an address was resolved from.
+	names map[string]string
 	// asked has the addresses that the caller named, and what they resolved to.
 	asked map[string]bool
 	// outside has what names resolved to that are not those of a local network.
@@ -71,6 +73,10 @@ func (c *candidates) resolved(n core.DialResolution) {
 			c.outside[key] = c.outside[keyOf(n.Addr)] || !isLocal(n.Addr)
 		}
 		c.asked[key] = c.asked[key] || c.asked[keyOf(n.Addr)]
+		switch n.Addr[0].Code() {
+		case ma.P_DNS, ma.P_DNS4, ma.P_DNS6:
+			c.names[key] = n.Addr[0].Value()
+		}
 	}
 }
 
@@ -98,7 +104,7 @@ func (c *candidates) skip(a ma.Multiaddr, source string, why error) {
 // gather collects the addresses of a dial, resolves names, notes those that
 // will not be tried in r, and returns the rest in the order of their ranks.
 func (s *Swarm) gather(ctx context.Context, d *dial, r *core.DialRecord) *race {
-	c := &candidates{peer: d.key.peer, record: r, source: map[string]string{}, asked: map[string]bool{}, outside: map[string]bool{}}
+	c := &candidates{peer: d.key.peer, record: r, source: map[string]string{}, names: map[string]string{}, asked: map[string]bool{}, outside: map[string]bool{}}
 	c.collect(given, d.given)
 	c.collect("peerstore", s.Book.PeerAddrs(c.peer))
 	resolved := s.Resolver.Resolve(ctx, c.addrs, c.peer, c.resolved)
@@ -131,8 +137,9 @@ func (s *Swarm) gather(ctx context.Context, d *dial, r *core.DialRecord) *race {
 
 	race := &race{swarm: s, policy: d.policy, peer: c.peer, results: make(chan *attempt, len(good))}
 	for _, k := range d.policy.Policy.rank(good) {
-		race.attempts = append(race.attempts, &attempt{DialAttempt: core.DialAttempt{
-			Addr: k.addr, Source: c.source[string(k.addr.Bytes())], Delay: k.delay, Outcome: core.DialCancelled,
+		key := string(k.addr.Bytes())
+		race.attempts = append(race.attempts, &attempt{name: c.names[key], DialAttempt: core.DialAttempt{
+			Addr: k.addr, Source: c.source[key], Delay: k.delay, Outcome: core.DialCancelled,
 		}})
 	}
 	return race

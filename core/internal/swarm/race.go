@@ -30,6 +30,7 @@ type race struct {
 // attempt is one address of a race.
 type attempt struct {
 	core.DialAttempt
+	name  string // that the address was resolved from; may be empty
 	muxed core.MuxedConn
 	scope *limits.Conn
 	stat  core.ConnStat
@@ -173,6 +174,9 @@ func (s *Swarm) connectWith(ctx context.Context, t Transport, p peer.ID, a *atte
 		}
 		s.logPanic(err)
 	}()
+	if a.name != "" {
+		ctx = core.WithDialName(ctx, a.name)
+	}
 	done := a.step("dial")
 	if mt, ok := t.Transport.(core.MuxedTransport); ok {
 		muxed, err := mt.Dial(ctx, a.Addr, p, scope)

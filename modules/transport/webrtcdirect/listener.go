@@ -31,8 +31,8 @@ type listener struct {
 	closing   sync.Once
 	wg        sync.WaitGroup
 
-	mu      sync.Mutex
-	closed  bool
+	mu     sync.Mutex
+	closed bool
 	// unproven and proven are the handshakes under way, the oldest first, by
 	// whether the remote has shown that it receives at its address; each at
 	// most MaxHandshakes.

@@ -3,6 +3,7 @@
 package websocket
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -24,6 +25,8 @@ type address struct {
 	secure bool
 	sni    string // the name that the certificate is checked against; may be empty
 	path   string // of the request, with a slash in front; empty means any
+
+	dialled string // the name that at was resolved from; may be empty
 }
 
 // The ports of addresses that name none.
@@ -164,10 +167,7 @@ func (p *address) end(at netip.AddrPort) (ma.Multiaddr, error) {
 
 // host is the value of the Host header.
 func (p *address) host() string {
-	host, port := p.sni, 80
-	if host == "" {
-		host = p.at.Addr().WithZone("").String()
-	}
+	host, port := cmp.Or(p.sni, p.dialled, p.at.Addr().WithZone("").String()), 80
 	if p.secure {
 		port = 443
 	}

@@ -19,6 +19,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
+	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/modules/transport/internal/tcpport"
 )
 
@@ -31,6 +32,9 @@ func (t *Transport) Dial(ctx context.Context, a ma.Multiaddr) (manet.Conn, error
 	}
 	if to.name != "" {
 		return nil, fmt.Errorf("%s: the name is to be resolved first", a)
+	}
+	if name := core.DialName(ctx); isHostname(name) {
+		to.dialled = name
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(t.ConnectTimeout))
 	defer cancel()

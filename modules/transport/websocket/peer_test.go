@@ -29,6 +29,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
+	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/coretest"
 )
 
@@ -289,6 +290,36 @@ func TestEvil_A6_certificates(t *testing.T) {
 				t.Errorf("got %v, want %q", err, want)
 			}
 		})
+	}
+}
+
+// The server of a plain address is asked for the name that was dialled, if it is
+// one.
+func TestHostIsTheNameDialled(t *testing.T) {
+	hosts := make(chan string, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hosts <- r.Host
+		w.WriteHeader(http.StatusTeapot)
+	}))
+	defer srv.Close()
+	at, err := manet.FromNetAddr(srv.Listener.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"example.com": "example.com", "": "127.0.0.1", "a\r\nX: y": "127.0.0.1", "a:1": "127.0.0.1",
+	} {
+		ctx := core.WithDialName(t.Context(), name)
+		if _, err := load(t, `{}`).Dial(ctx, at.Encapsulate(ma.StringCast("/ws"))); err == nil {
+			t.Error("connected")
+		}
+		if got := <-hosts; got != want+":"+port {
+			t.Errorf("dialled as %q it asks %q", name, got)
+		}
 	}
 }
 
