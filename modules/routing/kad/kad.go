@@ -82,8 +82,8 @@ type Kad struct {
 	// Default: 3.
 	Resiliency int `json:"resiliency,omitempty"`
 	// DisjointPaths is how many ways to the target, which share no peer, a
-	// look-up goes; 1 to 8. More cost more messages, and withstand more lies.
-	// Default: 1.
+	// look-up goes; 1 to 8. More withstand more lies, and cost little time.
+	// Default: 4.
 	DisjointPaths int `json:"disjoint_paths,omitempty"`
 	// Quorum is how many peers must have sent a record before the best of them
 	// is taken for the best there is. Zero asks all that a look-up comes by.
@@ -245,7 +245,7 @@ func (k *Kad) setDefaults() {
 	setDefault(&k.BucketSize, 20)
 	setDefault(&k.Concurrency, 10)
 	setDefault(&k.Resiliency, min(3, k.BucketSize))
-	setDefault(&k.DisjointPaths, 1)
+	setDefault(&k.DisjointPaths, 4)
 	setDefault(&k.RequestTimeout, core.Duration(10*time.Second))
 	setDefault(&k.QueryTimeout, core.Duration(time.Minute))
 	setDefault(&k.Refresh, core.Duration(10*time.Minute))
