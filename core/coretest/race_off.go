@@ -4,5 +4,8 @@
 
 package coretest
 
+// Race is whether the race detector is on. What costs much is then done less often.
+const Race = false
+
 // scale divides the amounts of the stress cases.
 const scale = 1
