@@ -138,9 +138,6 @@ func dhtCommand(flags *flag.FlagSet) body {
 		if _, err := n.dial(ctx, target); err != nil {
 			return err
 		}
-		if err := k.settle(ctx); err != nil {
-			return err
-		}
 		answer, err := k.do(ctx, words)
 		if err != nil {
 			return err
@@ -184,9 +181,12 @@ type (
 	}
 )
 
-// do runs one operation and returns the answer.
+// do runs one operation, once there is somebody to ask, and returns the answer.
 func (k *kad) do(ctx context.Context, words []string) (any, error) {
 	if err := checkDHT(words); err != nil {
+		return nil, err
+	}
+	if err := k.settle(ctx); err != nil {
 		return nil, err
 	}
 	argument := ""

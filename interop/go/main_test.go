@@ -142,6 +142,48 @@ func TestPrivateNetwork(t *testing.T) {
 	}
 }
 
+func TestDHT(t *testing.T) {
+	s := startServer(t, "--quiet", "--dht", "server", "--seed", "7")
+	defer s.stop(t)
+	first := startServer(t, "--quiet", "--dht", "client", "--key-type", "rsa", "--connect", s.addr)
+	defer first.stop(t)
+	ask := func(line string) map[string]any {
+		t.Helper()
+		if _, err := io.WriteString(first.stdin, line+"\n"); err != nil {
+			t.Fatal(err)
+		}
+		answer := map[string]any{}
+		first.next(t, &answer)
+		return answer
+	}
+	id := first.addr[strings.LastIndex(first.addr, "/")+1:]
+	for line, want := range map[string]string{
+		"dht put /example/a b": `{"ok":true}`,
+		"dht put-pk":           `{"peer":"` + id + `"}`,
+		"dht provide cake":     `{"cid":"bafkreibszw3bsglcaacqvmfplanbb64dz7ddwgra6wguxl5wge6vli7q5e"}`,
+	} {
+		if raw, err := json.Marshal(ask(line)); err != nil || string(raw) != want {
+			t.Errorf("%s: %s, %v", line, raw, err)
+		}
+	}
+	addrs := `"addrs":["` + strings.TrimSuffix(first.addr, "/p2p/"+id) + `"],"peer":"` + id + `"`
+	for words, want := range map[string]string{
+		"get /example/a":      `{"value":"b"}`,
+		"get-pk " + id:        `{"peer":"` + id + `"}`,
+		"find-providers cake": `{"providers":[{` + addrs + `}]}`,
+		"find-peer " + id:     `{` + addrs + `}`,
+	} {
+		raw, err := json.Marshal(client(t, append([]string{"dht", s.addr}, strings.Fields(words)...)...))
+		if err != nil || string(raw) != want {
+			t.Errorf("%s: %s, %v; want %s", words, raw, err, want)
+		}
+	}
+	// An announcement is not answered: when it has arrived is not known.
+	if answer := ask("dht get /example/nothing"); answer["ok"] != false {
+		t.Errorf("nothing is %v", answer)
+	}
+}
+
 func TestListenTellsOfConnectionsAndMemory(t *testing.T) {
 	s := startServer(t, "--seed", "7", "--no-identify")
 	defer s.stop(t)
@@ -184,6 +226,9 @@ func TestExitStatusOfWhatCannotBeDone(t *testing.T) {
 		{"ping /ip4/127.0.0.1/tcp/1", exitUsage},
 		{"ping --count 0 " + closed, exitUsage},
 		{"ping --wings " + closed, exitUsage},
+		{"dht " + closed, exitUsage},
+		{"dht put k " + closed, exitUsage},
+		{"listen --dht maybe", exitUsage},
 		{"ping --muxer mplex " + closed, exitUsage},
 		{"ping --security rot13 " + closed, exitUsage},
 		{"ping --seed 1 --key-type rsa " + closed, exitUsage},

@@ -20,11 +20,6 @@ import (
 const (
 	// dhtTimeout bounds one operation, in the peers.
 	dhtTimeout = 20 * time.Second
-	// settleTime is how long an operation is tried again: tables fill, and
-	// announcements of providers are taken, at some time after they were sent.
-	settleTime = 20 * time.Second
-	// knownTime is the same of operations that a peer is known not to do.
-	knownTime = 2 * time.Second
 	// retryTime is between two tries.
 	retryTime = 200 * time.Millisecond
 )
@@ -179,10 +174,9 @@ func dhtOperations() []dhtOperation {
 func (m *matrix) fillDHT(ctx context.Context, r *row) {
 	var nodes []*dhtNode
 	start := func(p peers.Peer, mode string, words ...string) (err error) {
-		var others []string
-		for _, n := range nodes {
-			others = append(others, n.target())
-			break // clients know the server, and not each other
+		var others []string // clients know the server, and not each other
+		if len(nodes) > 0 {
+			others = []string{nodes[0].target()}
 		}
 		n, err := startDHT(ctx, p, mode, peers.CommonDHT(r.server, r.client), others, words...)
 		if err == nil {
@@ -204,7 +198,7 @@ func (m *matrix) fillDHT(ctx context.Context, r *row) {
 			if err != nil {
 				return err
 			}
-			return eventually(ctx, c.Known != "", func() error { return op.run(ctx, nodes[1], nodes[2]) })
+			return m.eventually(ctx, c.Known != "", func() error { return op.run(ctx, nodes[1], nodes[2]) })
 		})
 		r.Cells = append(r.Cells, c)
 	}
@@ -219,11 +213,13 @@ func (c *cell) fill(run func() error) {
 	c.OK, c.Seconds = c.Error == "", time.Since(begun).Seconds()
 }
 
-// eventually tries again for some time, a shorter one if it is known to fail.
-func eventually(ctx context.Context, known bool, run func() error) error {
-	limit := settleTime
+// eventually tries again for some time, a shorter one if it is known to fail:
+// tables fill, and announcements of providers are taken, only some time after
+// they were sent.
+func (m *matrix) eventually(ctx context.Context, known bool, run func() error) error {
+	limit := m.settle
 	if known {
-		limit = knownTime
+		limit /= 10
 	}
 	for begun := time.Now(); ; {
 		err := run()

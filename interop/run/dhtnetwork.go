@@ -109,7 +109,7 @@ func (m *matrix) runNetwork(ctx context.Context, w *dhtNetwork) map[[2]string][]
 		left := make(map[*dhtNode]error)
 		for _, n := range nodes {
 			if op.leave != nil {
-				left[n] = eventually(ctx, false, func() error { return op.leave(ctx, n) })
+				left[n] = m.eventually(ctx, false, func() error { return op.leave(ctx, n) })
 			}
 		}
 		for _, client := range w.kinds {
@@ -119,7 +119,7 @@ func (m *matrix) runNetwork(ctx context.Context, w *dhtNetwork) map[[2]string][]
 					if err != nil {
 						return err
 					}
-					return findAll(ctx, op, nodes, client.Name, server.Name, left)
+					return m.findAll(ctx, op, nodes, client.Name, server.Name, left)
 				})
 				pair := [2]string{client.Name, server.Name}
 				cells[pair] = append(cells[pair], c)
@@ -130,7 +130,7 @@ func (m *matrix) runNetwork(ctx context.Context, w *dhtNetwork) map[[2]string][]
 }
 
 // findAll wants all nodes of one kind to find what all of another kind left.
-func findAll(ctx context.Context, op networkOperation, nodes []*dhtNode, finder, leaver string, left map[*dhtNode]error) error {
+func (m *matrix) findAll(ctx context.Context, op networkOperation, nodes []*dhtNode, finder, leaver string, left map[*dhtNode]error) error {
 	for _, n := range nodes {
 		for _, other := range nodes {
 			if n.kind != finder || other.kind != leaver || n == other {
@@ -139,7 +139,7 @@ func findAll(ctx context.Context, op networkOperation, nodes []*dhtNode, finder,
 			if left[other] != nil {
 				return left[other]
 			}
-			if err := eventually(ctx, false, func() error { return op.find(ctx, n, other) }); err != nil {
+			if err := m.eventually(ctx, false, func() error { return op.find(ctx, n, other) }); err != nil {
 				return err
 			}
 		}

@@ -29,7 +29,8 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	names := flag.String("peers", "go,js,py", "peers to pair with, comma separated")
-	timeout := flag.Duration("timeout", 30*time.Second, "bound of one cell")
+	timeout := flag.Duration("timeout", 30*time.Second, "bound of one cell of a stack")
+	settle := flag.Duration("settle", 20*time.Second, "how long what a DHT does is tried again")
 	parallel := flag.Int("parallel", 2, "rows at a time")
 	var only filter
 	flag.Var(&only, "only", "rows to run, as transport=ws,transport=quic,client=go; keys are "+strings.Join(filterKeys(), ", "))
@@ -39,7 +40,7 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	m := matrix{only: only, timeout: *timeout, parallel: *parallel, log: os.Stderr}
+	m := matrix{only: only, timeout: *timeout, settle: *settle, parallel: *parallel, log: os.Stderr}
 	failed, err := m.main(ctx, strings.Split(*names, ","), *asJSON, os.Stdout)
 	stop()
 	if err != nil {

@@ -98,7 +98,8 @@ func plan(all []peers.Peer) []*row {
 // matrix runs rows.
 type matrix struct {
 	only       filter
-	timeout    time.Duration // of one cell
+	timeout    time.Duration // of one cell of a stack
+	settle     time.Duration // how long what a DHT does is tried again
 	parallel   int           // rows at a time
 	networkKey string        // file with the key of the private network
 	log        io.Writer

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"os"
 	"strings"
@@ -32,9 +33,9 @@ func fakePeer(name, command string) int {
 			fmt.Println(`{"ok":false,"error":"no such port"}`)
 			return 1
 		}
-		fmt.Println(`{"peer_id":"x","addrs":["/x"]}`)
-		buf := make([]byte, 1)
-		for _, err := os.Stdin.Read(buf); err == nil; _, err = os.Stdin.Read(buf) {
+		fmt.Printf(`{"peer_id":%q,"addrs":["/x"]}`+"\n", name)
+		for scan := bufio.NewScanner(os.Stdin); scan.Scan(); {
+			fmt.Println(fakeDHT(name, strings.Fields(scan.Text())))
 		}
 	case "ping":
 		fmt.Println(`{"rtt_median_ms":0.1,"transport":"tcp","security":"noise","muxer":"yamux"}`)
@@ -51,6 +52,30 @@ func fakePeer(name, command string) int {
 		fmt.Println(`{"upload_bytes":1048576,"download_bytes":1048576}`)
 	}
 	return 0
+}
+
+// fakeDHT answers as if all the network knew everything. Clients of the kind of
+// peer-g find no providers.
+func fakeDHT(name string, words []string) string {
+	last := words[len(words)-1]
+	switch words[1] {
+	case "find-peer", "get-pk":
+		return fmt.Sprintf(`{"peer":%q,"addrs":["/x/p2p/y"]}`, last)
+	case "get":
+		if id, ok := strings.CutPrefix(last, "/example/peer-"); ok {
+			return fmt.Sprintf(`{"value":%q}`, id)
+		}
+		return `{"value":"hello"}`
+	case "find-providers":
+		if name == "peer-g" {
+			return `{"ok":false,"error":"not found"}`
+		}
+		if id, ok := strings.CutPrefix(last, "pie-of-"); ok {
+			name = id
+		}
+		return fmt.Sprintf(`{"providers":[{"peer":"z"},{"peer":%q,"addrs":["/x"]}]}`, name)
+	}
+	return `{"ok":true}`
 }
 
 func fake(t *testing.T, name string) peers.Peer {
@@ -82,6 +107,49 @@ func TestMatrix(t *testing.T) {
 	down := strings.Repeat(" !server: start: no such port\nexit status 1", 4)
 	want := []string{
 		"a-a" + all, "a-c ping identify !bytes\tgot lost perf", "c-a" + all, "a-d" + all, "d-a" + down,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDHT(t *testing.T) {
+	var all []peers.Peer
+	for _, name := range []string{"e", "f", "g", "h"} {
+		p := fake(t, name)
+		p.Stacks, p.DHT = nil, []string{"/x"}
+		if name == "h" {
+			p.DHT = []string{"/y"}
+		}
+		all = append(all, p)
+	}
+	rows := plan(all)
+	m := matrix{parallel: 2, log: t.Output()}
+	m.run(t.Context(), rows)
+	var got []string
+	for _, r := range rows {
+		line := r.Client + "→" + r.Server + " " + r.over()
+		for _, c := range r.Cells {
+			if line += " " + c.Operation; !c.OK {
+				line += ": " + c.Error
+			}
+		}
+		got = append(got, line)
+	}
+	const lost = ": g: find-providers "
+	want := []string{
+		"e→e dht find-peer value public-key providers",
+		"f→e dht find-peer value public-key providers",
+		"e→f dht find-peer value public-key providers",
+		"g→e dht find-peer value public-key providers" + lost + "cake: not found",
+		"e→g dht find-peer value public-key providers",
+	}
+	for _, pair := range []string{"e→e", "e→f", "e→g", "f→e", "f→f", "f→g", "g→e", "g→f", "g→g"} {
+		line := pair + " dht of 3 e, 3 f, 3 g find-peer value providers"
+		if server, ok := strings.CutPrefix(pair, "g→"); ok {
+			line += lost + "pie-of-peer-" + server + ": not found"
+		}
+		want = append(want, line)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -33,6 +33,7 @@ func commands() []command {
 		{"handshakes", "ADDR --count N --parallel P [--identify] [--fresh]", false, handshakesCommand},
 		{"streams", "ADDR --count N --parallel P --size B", false, streamsCommand},
 		{"sim-gossip", "--nodes N --degree D --messages M --size S --rate R", false, simGossipCommand},
+		{"dht", "ADDR " + strings.ReplaceAll(dhtUsage, ", ", " | "), false, dhtCommand},
 		{"idle", "ADDR --conns N", true, idleCommand},
 	}
 }
@@ -41,7 +42,7 @@ func commands() []command {
 // build does not have.
 func laterCommands() []string {
 	return []string{
-		"fetch", "dht", "publish", "subscribe", "pubsub-bench", "dial-through", "rendezvous",
+		"fetch", "publish", "subscribe", "pubsub-bench", "dial-through", "rendezvous",
 	}
 }
 
@@ -49,7 +50,7 @@ func laterCommands() []string {
 // this build does not have. The returned function refuses those that were given.
 func defineLater(flags *flag.FlagSet) (refuse func() error) {
 	values := []string{
-		"reserve", "autonat", "dht", "dht-prefix", "pubsub", "topic", "rendezvous", "bootstrap", "fetch",
+		"reserve", "autonat", "pubsub", "topic", "rendezvous", "bootstrap", "fetch",
 	}
 	switches := []string{"relay-service", "relay-limits", "hole-punch", "unsigned", "mdns"}
 	for _, name := range values {

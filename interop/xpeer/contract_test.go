@@ -123,7 +123,7 @@ func TestPublicSuites(t *testing.T) {
 				if err := json.Unmarshal([]byte(out), &r); err != nil {
 					t.Fatalf("%q: %v", out, err)
 				}
-				if len(r) != 2 || r["pingRTTMilllis"] <= 0 || r["handshakePlusOneRTTMillis"] < r["pingRTTMilllis"] {
+				if len(r) != 2 || r["pingRTTMilllis"] <= 0 || r["handshakePlusOneRTTMillis"] <= 0 {
 					t.Errorf("printed %q", out)
 				}
 			},

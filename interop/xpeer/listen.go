@@ -38,12 +38,18 @@ func listenCommand(flags *flag.FlagSet) body {
 	port := flags.Int("port", 0, "port to listen on, of TCP and of UDP; 0 for any")
 	quiet := flags.Bool("quiet", false, "no event lines, for benchmarks")
 	noIdentify := flags.Bool("no-identify", false, "neither ask nor answer identify, for benchmarks of the handshake alone")
+	var f dhtFlags
+	flags.StringVar(&f.mode, "dht", "", "take part in the DHT as server or as client; a line of dht and an operation then runs it")
+	f.define(flags)
 	var dials list
 	flags.Var(&dials, "connect", "addresses to dial once listening, comma separated")
 
 	return func(ctx context.Context, in *invocation) error {
 		if len(in.args) != 0 {
 			return usagef("unexpected argument %q", in.args[0])
+		}
+		if err := f.check(); err != nil {
+			return err
 		}
 		if len(in.options.transports) == 0 {
 			in.options.transports = list{"tcp"}
@@ -60,12 +66,16 @@ func listenCommand(flags *flag.FlagSet) body {
 		if err != nil {
 			return err
 		}
-		b.bare = *noIdentify
+		b.bare, b.dht = *noIdentify, f
 		n, err := b.start(ctx)
 		if err != nil {
 			return err
 		}
 		defer n.Close()
+		d, err := n.dht(f)
+		if err != nil {
+			return err
+		}
 		in.out.emit(n.ready())
 		if !*quiet {
 			in.out.tell(n)
@@ -78,7 +88,7 @@ func listenCommand(flags *flag.FlagSet) body {
 				return fmt.Errorf("connect: %w", err)
 			}
 		}
-		in.serve(ctx)
+		in.serve(ctx, d)
 		return nil
 	}
 }

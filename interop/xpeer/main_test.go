@@ -156,6 +156,47 @@ func TestEveryTypeOfKey(t *testing.T) {
 	}
 }
 
+func TestDHT(t *testing.T) {
+	s := startServer(t, "--quiet", "--dht", "server", "--seed", "7")
+	defer s.stop(t)
+	first := startServer(t, "--quiet", "--dht", "client", "--key-type", "rsa", "--connect", s.addr)
+	defer first.stop(t)
+	ask := func(line string) map[string]any {
+		t.Helper()
+		if _, err := io.WriteString(first.stdin, line+"\n"); err != nil {
+			t.Fatal(err)
+		}
+		answer := map[string]any{}
+		first.next(t, &answer)
+		return answer
+	}
+	id := first.addr[strings.LastIndex(first.addr, "/")+1:]
+	for line, want := range map[string]string{
+		"dht put /example/a b": `{"ok":true}`,
+		"dht put-pk":           `{"peer":"` + id + `"}`,
+		"dht provide cake":     `{"cid":"bafkreibszw3bsglcaacqvmfplanbb64dz7ddwgra6wguxl5wge6vli7q5e"}`,
+	} {
+		if raw, err := json.Marshal(ask(line)); err != nil || string(raw) != want {
+			t.Errorf("%s: %s, %v", line, raw, err)
+		}
+	}
+	addrs := `"addrs":["` + strings.TrimSuffix(first.addr, "/p2p/"+id) + `"],"peer":"` + id + `"`
+	for words, want := range map[string]string{
+		"get /example/a":      `{"value":"b"}`,
+		"get-pk " + id:        `{"peer":"` + id + `"}`,
+		"find-providers cake": `{"providers":[{` + addrs + `}]}`,
+		"find-peer " + id:     `{` + addrs + `}`,
+	} {
+		raw, err := json.Marshal(client(t, append([]string{"dht", s.addr}, strings.Fields(words)...)...))
+		if err != nil || string(raw) != want {
+			t.Errorf("%s: %s, %v; want %s", words, raw, err, want)
+		}
+	}
+	if answer := ask("dht get /example/nothing"); answer["ok"] != false {
+		t.Errorf("nothing is %v", answer)
+	}
+}
+
 func TestExitStatusOfWhatCannotBeDone(t *testing.T) {
 	const nobody = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X"
 	for _, c := range []struct {
@@ -165,7 +206,9 @@ func TestExitStatusOfWhatCannotBeDone(t *testing.T) {
 	}{
 		{"", exitUsage, "no command"},
 		{"fly", exitUsage, "no command"},
-		{"dht " + nobody, exitFailed, "not in this build"},
+		{"fetch " + nobody, exitFailed, "not in this build"},
+		{"dht " + nobody, exitUsage, "find-peer ID"},
+		{"dht " + nobody + " put k", exitUsage, "put k"},
 		{"ping", exitUsage, "want one address"},
 		{"ping nonsense", exitUsage, "address"},
 		{"ping /ip4/127.0.0.1/tcp/1", exitUsage, "address"},
@@ -180,7 +223,7 @@ func TestExitStatusOfWhatCannotBeDone(t *testing.T) {
 		{"listen --transport memory", exitFailed, "not in this build"},
 		{"listen --transport pigeon", exitUsage, "pigeon"},
 		{"listen --relay-service", exitFailed, "--relay-service: not in this build"},
-		{"listen --dht server", exitFailed, "--dht: not in this build"},
+		{"listen --dht maybe", exitUsage, "server or client"},
 		{"listen --ip nowhere", exitUsage, "--ip"},
 		{"listen more", exitUsage, "unexpected"},
 		{"idle --conns 0 " + nobody, exitUsage, "--conns"},

@@ -30,6 +30,7 @@ type blueprint struct {
 	protocols map[string]json.RawMessage
 	// pubsub is the module for messages on topics, with its configuration.
 	pubsub map[string]json.RawMessage
+	dht    dhtFlags
 	// bare leaves out identify, in either direction.
 	bare bool
 }
@@ -115,7 +116,33 @@ func (b blueprint) plan(l core.Loader) (*host.Plan, error) {
 	for _, m := range topics {
 		p.Services = append(p.Services, core.Loaded[core.Service]{Name: m.Name, Module: m.Module})
 	}
+	if err := b.planDHT(p, l); err != nil {
+		return nil, fmt.Errorf("routing: %w", err)
+	}
 	return p, unlimited(p)
+}
+
+// planDHT adds the DHT to a plan, and where it keeps what it is told.
+func (b blueprint) planDHT(p *host.Plan, l core.Loader) error {
+	if b.dht.mode == "" {
+		return nil
+	}
+	config, err := b.dht.config()
+	if err != nil {
+		return err
+	}
+	stores, err := core.Map[core.Storage]{"memory": json.RawMessage("{}")}.Load(l)
+	if err != nil {
+		return err
+	}
+	routers, err := core.Map[core.Routing]{"kad": config}.Load(l)
+	if err != nil {
+		return err
+	}
+	p.Services = append(p.Services,
+		core.Loaded[core.Service]{Name: stores[0].Name, Module: stores[0].Module},
+		core.Loaded[core.Service]{Name: routers[0].Name, Module: routers[0].Module})
+	return nil
 }
 
 func listOf[T any](names []string) core.List[T] {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 )
 
@@ -18,20 +19,35 @@ type memory struct {
 	Goroutines int    `json:"goroutines"`
 }
 
-// serve returns when stdin closes or ctx ends, and answers gc lines until then.
+// serve returns when stdin closes or ctx ends, and answers lines until then: gc,
+// and dht with an operation.
 // If ctx ends first, its reader stays blocked on stdin until the process ends.
-func (in *invocation) serve(ctx context.Context) {
+func (in *invocation) serve(ctx context.Context, d *dht) {
 	ctx, cancel := context.WithCancel(ctx)
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		defer cancel()
 		for scan := bufio.NewScanner(in.stdin); scan.Scan(); {
-			if scan.Text() == "gc" {
+			switch words := strings.Fields(scan.Text()); {
+			case len(words) == 1 && words[0] == "gc":
 				in.out.emit(collect())
+			case len(words) > 1 && words[0] == "dht" && d != nil:
+				in.out.emit(in.answer(ctx, d, words[1:]))
 			}
 		}
 	})
 	<-ctx.Done()
+}
+
+// answer runs one operation of the DHT, within --timeout.
+func (in *invocation) answer(ctx context.Context, d *dht, words []string) any {
+	ctx, cancel := in.withTimeout(ctx)
+	defer cancel()
+	answer, err := d.do(ctx, words)
+	if err != nil {
+		return failure{Error: err.Error()}
+	}
+	return answer
 }
 
 // collect gives back to the system all that is not used and says what is left.
