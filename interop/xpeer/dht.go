@@ -58,28 +58,19 @@ func (f *dhtFlags) config() (json.RawMessage, error) {
 
 // dht is what a node with a DHT does with it.
 type dht struct {
-	node    *node
-	peers   core.PeerRouting
-	content core.ContentRouting
-	values  core.ValueStore
-	tables  core.DHT
+	core.Routers
+	node   *node
+	tables interface{ Stats() []core.DHTStats }
 }
 
 // dht returns the node's DHT; nil if it has none.
-func (n *node) dht(f dhtFlags) (*dht, error) {
+func (n *node) dht(f dhtFlags) *dht {
 	if f.mode == "" {
-		return nil, nil
+		return nil
 	}
-	d := &dht{node: n}
-	var ok [4]bool
-	d.peers, ok[0] = core.Find[core.PeerRouting](n)
-	d.content, ok[1] = core.Find[core.ContentRouting](n)
-	d.values, ok[2] = core.Find[core.ValueStore](n)
-	d.tables, ok[3] = core.Find[core.DHT](n)
-	if slices.Contains(ok[:], false) {
-		return nil, errors.New("the DHT does not play all its roles")
-	}
-	return d, nil
+	d := &dht{Routers: core.Routers{Of: n}, node: n}
+	d.tables, _ = core.Find[interface{ Stats() []core.DHTStats }](n)
+	return d
 }
 
 // settle returns once a routing table holds a peer.
@@ -125,10 +116,7 @@ func dhtCommand(flags *flag.FlagSet) body {
 			return err
 		}
 		defer n.Close()
-		d, err := n.dht(f)
-		if err != nil {
-			return err
-		}
+		d := n.dht(f)
 		if _, err := n.Connect(ctx, target); err != nil {
 			return err
 		}
@@ -188,16 +176,16 @@ func (d *dht) do(ctx context.Context, words []string) (any, error) {
 		if err != nil {
 			return nil, usagef("%s: %w", args[0], err)
 		}
-		info, err := d.peers.FindPeer(ctx, id)
+		info, err := d.FindPeer(ctx, id)
 		return foundOf(info), err
 	case "put":
-		return done{true}, d.values.PutValue(ctx, args[0], []byte(args[1]))
+		return done{true}, d.PutValue(ctx, args[0], []byte(args[1]))
 	case "get":
-		raw, err := d.values.GetValue(ctx, args[0])
+		raw, err := d.GetValue(ctx, args[0])
 		return value{string(raw)}, err
 	case "put-pk":
 		id := d.node.ID()
-		return named{id}, d.values.PutValue(ctx, "/pk/"+string(id), peer.MarshalPublicKey(d.node.PublicKey()))
+		return named{id}, d.PutValue(ctx, "/pk/"+string(id), peer.MarshalPublicKey(d.node.PublicKey()))
 	case "get-pk":
 		return d.publicKey(ctx, args[0])
 	case "provide":
@@ -205,7 +193,7 @@ func (d *dht) do(ctx context.Context, words []string) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return provided{key.String()}, d.content.Provide(ctx, key.Hash())
+		return provided{key.String()}, d.Provide(ctx, key.Hash())
 	default: // find-providers
 		return d.findProviders(ctx, args[0])
 	}
@@ -216,7 +204,7 @@ func (d *dht) publicKey(ctx context.Context, text string) (any, error) {
 	if err != nil {
 		return nil, usagef("%s: %w", text, err)
 	}
-	raw, err := d.values.GetValue(ctx, "/pk/"+string(id))
+	raw, err := d.GetValue(ctx, "/pk/"+string(id))
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +221,7 @@ func (d *dht) findProviders(ctx context.Context, text string) (any, error) {
 		return nil, err
 	}
 	answer := providers{Providers: []found{}}
-	for info, err := range d.content.FindProviders(ctx, key.Hash(), 20) {
+	for info, err := range d.FindProviders(ctx, key.Hash(), 20) {
 		if err != nil {
 			return nil, err
 		}

@@ -72,10 +72,7 @@ func listenCommand(flags *flag.FlagSet) body {
 			return err
 		}
 		defer n.Close()
-		d, err := n.dht(f)
-		if err != nil {
-			return err
-		}
+		d := n.dht(f)
 		in.out.emit(n.ready())
 		if !*quiet {
 			in.out.tell(n)
