@@ -6,7 +6,7 @@ FUZZTIME ?= 2000x
 # Flags of the two runners: make interop RUN='--peers go', make bench RUN='--reps 3 --only stream'
 RUN ?=
 
-.PHONY: help build test short lint fmt fuzz interop browser bench bench-quick generate check clean
+.PHONY: help build test short lint fmt fuzz interop kubo browser bench bench-quick generate check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -41,6 +41,9 @@ fuzz: ## every fuzz target, for FUZZTIME each (2000x)
 
 interop: ## the matrix against go-libp2p, js-libp2p and py-libp2p, which it sets up
 	go run ./interop/run $(RUN)
+
+kubo: ## a Kubo node, which it builds, against xnode: the DHT, alone and with go-libp2p's
+	go run ./interop/run --peers go,kubo --only suite=dht,suite=network $(RUN)
 
 browser: ## js-libp2p in a headless Chromium, which it installs, against xnode
 	go run ./interop/browser

@@ -142,10 +142,15 @@ type dhtOperation struct {
 	run  func(ctx context.Context, from, to *dhtNode) error
 }
 
-func dhtOperations() []dhtOperation {
-	return []dhtOperation{
+// opValue is the operation with records of a namespace that the public DHT does
+// not have, nor that of local networks which goes with it.
+const opValue = "value"
+
+// dhtOperations are those that a DHT of a prefix can do.
+func dhtOperations(prefix string) []dhtOperation {
+	return slices.DeleteFunc([]dhtOperation{
 		{"find-peer", func(ctx context.Context, from, to *dhtNode) error { return to.findPeer(ctx, from) }},
-		{"value", func(ctx context.Context, from, to *dhtNode) error {
+		{opValue, func(ctx context.Context, from, to *dhtNode) error {
 			if _, err := from.dht(ctx, "put", "/example/greeting", "hello"); err != nil {
 				return err
 			}
@@ -167,18 +172,19 @@ func dhtOperations() []dhtOperation {
 			}
 			return to.findProvider(ctx, from, "cake")
 		}},
-	}
+	}, func(op dhtOperation) bool { return op.name == opValue && prefix == peers.LocalDHT })
 }
 
 // fillDHT runs the operations of one DHT row.
 func (m *matrix) fillDHT(ctx context.Context, r *row) {
 	var nodes []*dhtNode
+	prefix := peers.CommonDHT(r.server, r.client)
 	start := func(p peers.Peer, mode string, words ...string) (err error) {
 		var others []string // clients know the server, and not each other
 		if len(nodes) > 0 {
 			others = []string{nodes[0].target()}
 		}
-		n, err := startDHT(ctx, p, mode, peers.CommonDHT(r.server, r.client), others, words...)
+		n, err := startDHT(ctx, p, mode, prefix, others, words...)
 		if err == nil {
 			nodes = append(nodes, n)
 		}
@@ -192,7 +198,7 @@ func (m *matrix) fillDHT(ctx context.Context, r *row) {
 		}
 	}
 	defer m.closeAll(ctx, nodes)
-	for _, op := range dhtOperations() {
+	for _, op := range dhtOperations(prefix) {
 		c := cell{Operation: op.name, Known: knownReason(r, op.name)}
 		c.fill(func() error {
 			if err != nil {

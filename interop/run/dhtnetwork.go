@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -68,10 +69,11 @@ type networkOperation struct {
 	find  func(ctx context.Context, finder, other *dhtNode) error
 }
 
-func networkOperations() []networkOperation {
-	return []networkOperation{
+// networkOperations are those that a DHT of a prefix can do.
+func networkOperations(prefix string) []networkOperation {
+	return slices.DeleteFunc([]networkOperation{
 		{"find-peer", nil, func(ctx context.Context, finder, other *dhtNode) error { return finder.findPeer(ctx, other) }},
-		{"value",
+		{opValue,
 			func(ctx context.Context, n *dhtNode) error {
 				_, err := n.dht(ctx, "put", "/example/"+n.id, n.kind)
 				return err
@@ -89,7 +91,7 @@ func networkOperations() []networkOperation {
 				return finder.findProvider(ctx, other, "pie-of-"+other.id)
 			},
 		},
-	}
+	}, func(op networkOperation) bool { return op.name == opValue && prefix == peers.LocalDHT })
 }
 
 // fillNetwork fills in a row of a network, which is run for the first of its rows.
@@ -105,7 +107,7 @@ func (m *matrix) runNetwork(ctx context.Context, w *dhtNetwork) map[[2]string][]
 	nodes, err := w.start(ctx)
 	defer m.closeAll(ctx, nodes)
 	cells := make(map[[2]string][]cell)
-	for _, op := range networkOperations() {
+	for _, op := range networkOperations(w.prefix) {
 		left := make(map[*dhtNode]error)
 		for _, n := range nodes {
 			if op.leave != nil {

@@ -25,7 +25,7 @@ func knowns() []known {
 			"returns None), so its identify has no observed address."
 		hexKeys = "py-libp2p 0.8.1 has the peer ID in hexadecimal in the keys of /pk records (PublicKeyValidator in records/pubkey.py), and its server " +
 			"reads keys as UTF-8 (_do_handle_stream in kad_dht/kad_dht.py), where the specification and everybody else have the bytes of the peer ID."
-		twoNames = "Kubo 0.42.0 has records of /pk and /ipns only (putValueRoutingCmd in core/commands/routing.go, and the validators of its DHT)."
+		namesOnly = "Kubo 0.42.0 puts records of /ipns only: putValueRoutingCmd in core/commands/routing.go takes every key for an IPNS name."
 	)
 	return []known{
 		{server: "py", over: private, why: salsa},
@@ -33,8 +33,7 @@ func knowns() []known {
 		{server: "py", over: overWebSocket, operation: "identify", why: unseen},
 		{server: "py", operation: "public-key", why: hexKeys},
 		{client: "py", operation: "public-key", why: hexKeys},
-		{server: "kubo", operation: "value", why: twoNames},
-		{client: "kubo", operation: "value", why: twoNames},
+		{client: "kubo", operation: "public-key", why: namesOnly},
 	}
 }
 
