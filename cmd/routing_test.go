@@ -49,7 +49,7 @@ func known(seed uint64) peer.AddrInfo {
 
 // helloCID is the CID of the content that known(2) to known(9) have; with a
 // hash of its own in each text form.
-const helloCID = "bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e" // raw, SHA-256 of "hello world"
+const helloCID = "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e" // raw, SHA-256 of "hello world"
 
 func (*oracle) step(ctx context.Context, s core.LookupStep) {
 	if f := core.LookupTraceOf(ctx); f != nil {

@@ -23,6 +23,8 @@ import (
 	_ "github.com/xnode-p2p/xnode/modules/pubsub/gossipsub"
 	_ "github.com/xnode-p2p/xnode/modules/record/ipns"
 	_ "github.com/xnode-p2p/xnode/modules/record/pk"
+	_ "github.com/xnode-p2p/xnode/modules/routing/delegated"
+	_ "github.com/xnode-p2p/xnode/modules/routing/delegatedserver"
 	_ "github.com/xnode-p2p/xnode/modules/routing/kad"
 	_ "github.com/xnode-p2p/xnode/modules/security/noise"
 	_ "github.com/xnode-p2p/xnode/modules/security/plaintext"

@@ -103,7 +103,7 @@ func ContentKey(text string) ([]byte, error) {
 	}
 	id, err := cid.Decode(bare)
 	if err != nil {
-		return nil, fmt.Errorf("%q is no CID: %w; an example is bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e", wire.Text(text, maxName), err)
+		return nil, fmt.Errorf("%q is no CID: %w; an example is bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e", wire.Text(text, maxName), err)
 	}
 	key := []byte(id.Hash())
 	if len(key) > core.MaxContentKey {

@@ -31,8 +31,10 @@ func init() { core.Register(new(RandomWalk)) }
 const name = "randomwalk"
 
 const (
-	// keySize is that of the keys, in bytes.
-	keySize = 32
+	// keySize is that of the keys, in bytes: they have the form of the peer ID
+	// of a hashed key, so that those understand them too who know no others.
+	keySize   = 34
+	keyPrefix = "\x12\x20" // SHA-256, of 32 bytes
 	// maxWalks bounds the walks that are made at a time.
 	maxWalks = 16
 	// minInterval is the least time from one round to the next.
@@ -191,7 +193,7 @@ func (r *RandomWalk) walk(ctx context.Context, routing core.PeerRouting) (found 
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.Timeout))
 	defer cancel()
 	key := make([]byte, keySize)
-	rand.Read(key)
+	rand.Read(key[copy(key, keyPrefix):])
 	peers, err := routing.ClosestPeers(ctx, key)
 	if err != nil {
 		r.log.Debug("random walk has found nobody", "error", err)

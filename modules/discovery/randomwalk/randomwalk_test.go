@@ -106,7 +106,7 @@ func TestRounds(t *testing.T) {
 		keys := make(map[string]bool)
 		last, varied := begin, false
 		for i, key := range r.keys {
-			if len(key) != keySize || keys[key] {
+			if _, err := peer.FromBytes([]byte(key)); err != nil || keys[key] {
 				t.Errorf("walk %d has key %x", i, key)
 			}
 			keys[key] = true
