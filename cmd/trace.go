@@ -32,7 +32,8 @@ addresses that were skipped and why, those that were tried and how far it went,
 and what that means. The exit code is 0 if the peer is connected.
 
 PEER is an address that ends in /p2p/ID, or a domain with dnsaddr records: then
-no running node is needed. A peer ID alone is dialled by the running node.
+no running node is needed. A peer ID alone is dialled by the running node, which
+looks the peer up if it has a module for that, such as kad.
 
 JSON: {"target", "peer", "connected", "started", "took_ns", "code", "verdict",
 "hint", "resolved": [{"addr", "found", "took_ns", "error"}], "attempts":

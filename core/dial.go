@@ -20,14 +20,15 @@ type DialRecord struct {
 	Peer    peer.ID
 	Started time.Time
 	Took    time.Duration
-	// Resolved are the names that were looked up, in order.
+	// Resolved are the names that were looked up, in order. The peer itself is
+	// one of them, as /p2p/ID, if a [PeerRouting] was asked where it is.
 	Resolved []DialResolution
 	// Attempts has one entry for each address, in the order of their ranks;
 	// skipped addresses come first.
 	Attempts []DialAttempt
 }
 
-// DialResolution is the lookup of one DNS multiaddr: the addresses that it stands
+// DialResolution is the lookup of one DNS multiaddr, or of /p2p/ID: the addresses that it stands
 // for, or why there are none.
 type DialResolution struct {
 	Addr  ma.Multiaddr
@@ -55,7 +56,7 @@ const (
 // DialAttempt is one address of a dial.
 type DialAttempt struct {
 	Addr ma.Multiaddr
-	// Source says where the address is from, such as "given", "peerstore"
+	// Source says where the address is from: "given", "peerstore", "routing",
 	// or the name it was resolved from.
 	Source  string
 	Outcome DialOutcome

@@ -40,6 +40,7 @@ const (
 	noDialKey
 	forceDirectKey
 	dialNameKey
+	noLookupKey
 )
 
 // AllowLimited lets NewStream use a limited connection.
@@ -58,6 +59,16 @@ func NoDial(ctx context.Context) context.Context {
 
 // DialForbidden reports whether ctx comes from [NoDial].
 func DialForbidden(ctx context.Context) bool { return ctx.Value(noDialKey) != nil }
+
+// NoLookup makes NewStream and Connect dial addresses that are known or given,
+// and no others: a [PeerRouting] is not asked for more. The dials that it makes
+// itself while it looks for a peer must come from such a context.
+func NoLookup(ctx context.Context) context.Context {
+	return context.WithValue(ctx, noLookupKey, true)
+}
+
+// LookupForbidden reports whether ctx comes from [NoLookup].
+func LookupForbidden(ctx context.Context) bool { return ctx.Value(noLookupKey) != nil }
 
 // ForceDirect makes Connect dial although there is a connection through a
 // relay, and leave relays out.

@@ -39,7 +39,8 @@ type Streams interface {
 // Dialer connects to peers.
 type Dialer interface {
 	// Connect returns a connection to p, dialling the given and the known
-	// addresses if there is none. It fails with a [*DialError].
+	// addresses if there is none, and then those that a running
+	// [PeerRouting] finds (see [NoLookup]). It fails with a [*DialError].
 	Connect(ctx context.Context, p peer.AddrInfo) (Conn, error)
 }
 

@@ -127,6 +127,7 @@ func New(s Settings) (*Host, error) {
 		Resolver: resolver,
 		Log:      log,
 		OwnAddrs: h.addrs.Addrs,
+		Routing:  h.routing,
 	})
 	h.Node = node{id, h.swarm, h.swarm, book, h.swarm, h.addrs, names{resolver}, bus, h, new(core.ShareTable)}
 	h.identify = identify.New(identify.Settings{
@@ -155,6 +156,12 @@ func (h *Host) networkChanged() {
 	h.swarm.NetworkChanged()
 	h.addrs.update()
 	h.Emit(core.NetworkChanged{})
+}
+
+// routing returns the modules that find peers, as one; false if there is none.
+func (h *Host) routing() (core.PeerRouting, bool) {
+	_, ok := core.Find[core.PeerRouting](h)
+	return core.Routers{Of: h}, ok
 }
 
 // Modules implements [core.Modules].

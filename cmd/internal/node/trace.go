@@ -35,7 +35,7 @@ type Trace struct {
 	IdentifyError string `json:"identify_error,omitempty"`
 }
 
-// Resolution is the lookup of a name.
+// Resolution is the lookup of a name, or of the peer: then Addr is /p2p/ID.
 type Resolution struct {
 	Addr  string        `json:"addr"`
 	Found []string      `json:"found"`
@@ -46,8 +46,8 @@ type Resolution struct {
 // Attempt is what became of one address.
 type Attempt struct {
 	Addr string `json:"addr"`
-	// Source says where the address is from: "given", "peerstore", or the
-	// name it was resolved from.
+	// Source says where the address is from: "given", "peerstore", "routing",
+	// or the name it was resolved from.
 	Source string `json:"source,omitempty"`
 	// Outcome is "skipped", "failed", "connected" or "cancelled".
 	Outcome core.DialOutcome `json:"outcome"`

@@ -55,6 +55,9 @@ var rules = []rule{
 	{"refused", is(syscall.ECONNREFUSED), "%s refuses connections: nothing listens there", "start the node there, check the port, and open it in the firewall of that machine"},
 	{"timeout", both(at("dial"), timedOut), "%s does not answer", "the machine is down, or a firewall or NAT drops the packets: forward the port, or reach the peer through a relay"},
 	{"unreachable", unreachable, "there is no way to %s from here", "check this machine's network, and whether it has addresses of that family (IPv4, IPv6)"},
+	{"not_found", both(lookedUp, is(core.ErrNotFound)), "no address of the peer is known, and nobody who was asked knows one", "the peer may be offline; if you know its address, give one that ends in /p2p/ID"},
+	{"not_found", both(lookedUp, is(core.ErrBackoff)), "the peer was looked for lately, and not found", "try again in a while, or give an address that ends in /p2p/ID"},
+	{"lookup", lookedUp, "the peer could not be looked for", "the error says why; give an address that ends in /p2p/ID"},
 	{"no_name", both(at("resolve"), notFound), "the name in %s does not exist", "check the spelling; a /dnsaddr needs TXT records at _dnsaddr.NAME"},
 	{"dns", at("resolve"), "the name in %s cannot be looked up", "check this machine's DNS; the error says what it answered"},
 	{"no_transport", is(core.ErrNoTransport), "this node has no transport for %s", "add the transport to transports, or build it in if 'xnode list-modules' does not list it"},
@@ -163,6 +166,11 @@ func both(a, b func(symptom) bool) func(symptom) bool {
 // upgrading: there was a connection, and the two ends were agreeing on it.
 func upgrading(s symptom) bool {
 	return s.stage == "handshake" || strings.HasPrefix(s.stage, "negotiate ")
+}
+
+// lookedUp: routing was asked where the peer is.
+func lookedUp(s symptom) bool {
+	return s.stage == "resolve" && len(s.addr) == 1 && s.addr[0].Code() == ma.P_P2P
 }
 
 func timedOut(s symptom) bool {

@@ -127,3 +127,22 @@ func TestTellEscapes(t *testing.T) {
 		}
 	}
 }
+
+func TestVerdictsOfLookups(t *testing.T) {
+	for _, test := range []struct {
+		attempts []core.DialAttempt
+		err      error
+		code     string
+	}{
+		{nil, core.ErrNotFound, "not_found"},
+		{nil, core.ErrBackoff, "not_found"},
+		{nil, timeout{}, "lookup"},
+		{[]core.DialAttempt{failed(syscall.ECONNREFUSED, "dial")}, core.ErrNotFound, "refused"},
+	} {
+		r := &core.DialRecord{Peer: wanted, Attempts: test.attempts, Resolved: []core.DialResolution{{Addr: peer.JoinAddr(nil, wanted), Err: test.err}}}
+		story := tell("target", r, &core.DialError{Record: r, Cause: core.ErrNoAddrs})
+		if story.Code != test.code || story.Hint == "" || strings.Contains(story.Verdict, "%") || story.Resolved[0].Addr != "/p2p/"+wanted.String() {
+			t.Errorf("%v: %+v, want code %s", test.err, story, test.code)
+		}
+	}
+}

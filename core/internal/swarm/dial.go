@@ -22,7 +22,8 @@ type dial struct {
 	key     dialKey
 	policy  *dialPolicy
 	given   []ma.Multiaddr
-	callers int // under the swarm's mu
+	before  *core.DialRecord // of a routed dial: what was tried already
+	callers int              // under the swarm's mu
 	cancel  context.CancelFunc
 	done    chan struct{}
 
@@ -35,6 +36,9 @@ type dial struct {
 type dialKey struct {
 	peer   peer.ID
 	direct bool
+	// routed: the addresses are those that routing finds. Such a dial follows
+	// one of the others, so that who helps to find the peer can join that.
+	routed bool
 }
 
 // dialRequest is what a caller wants: a connection to a peer, a limited one only
@@ -43,6 +47,7 @@ type dialRequest struct {
 	dialKey
 	limited bool
 	given   []ma.Multiaddr
+	before  *core.DialRecord // of a routed dial
 }
 
 // NewStream implements [core.Streams].
@@ -83,7 +88,12 @@ func (s *Swarm) connect(ctx context.Context, p peer.ID, addrs []ma.Multiaddr, li
 		return nil, false, fmt.Errorf("%s: %w", p.Short(), core.ErrNotConnected)
 	}
 	// Another connection through a relay would be of no more use.
-	c, dialled, err = s.dialPeer(ctx, dialRequest{dialKey{p, forced || relayed}, limited, addrs})
+	r := dialRequest{dialKey: dialKey{peer: p, direct: forced || relayed}, limited: limited, given: addrs}
+	c, dialled, err = s.dialPeer(ctx, r)
+	if before, ok := s.wantsLookup(ctx, err); ok {
+		r.routed, r.given, r.before = true, nil, before
+		c, dialled, err = s.dialPeer(ctx, r)
+	}
 	switch {
 	case err != nil && relayed && !forced:
 		return nil, true, fmt.Errorf("%s: %w: %w", p.Short(), core.ErrLimited, err)
@@ -177,9 +187,13 @@ func (s *Swarm) joinDial(r dialRequest) (c *Conn, d *dial, joined bool, err erro
 		return nil, nil, false, net.ErrClosed
 	}
 	policy := s.policy.Load()
-	d = &dial{key: r.dialKey, policy: policy, given: r.given, callers: 1, done: make(chan struct{})}
+	d = &dial{key: r.dialKey, policy: policy, given: r.given, before: r.before, callers: 1, done: make(chan struct{})}
 	s.dials[d.key] = d
-	d.cancel = s.beginLocked(time.Duration(policy.Timeout), func(ctx context.Context) {
+	timeout := time.Duration(policy.Timeout)
+	if d.before != nil {
+		timeout -= time.Since(d.before.Started)
+	}
+	d.cancel = s.beginLocked(timeout, func(ctx context.Context) {
 		s.runDial(ctx, d)
 		s.mu.Lock()
 		if s.dials[d.key] == d {
@@ -209,6 +223,10 @@ func (s *Swarm) leaveDial(d *dial) (others bool) {
 // runDial does the dial and stores its result in d.
 func (s *Swarm) runDial(ctx context.Context, d *dial) {
 	r := &core.DialRecord{Peer: d.key.peer, Started: time.Now()}
+	if d.before != nil { // which others may be reading
+		r.Started = d.before.Started
+		r.Resolved, r.Attempts = slices.Clone(d.before.Resolved), slices.Clone(d.before.Attempts)
+	}
 	d.record = r
 	race := s.gather(ctx, d, r)
 	skipped := len(r.Attempts)
@@ -219,11 +237,12 @@ func (s *Swarm) runDial(ctx context.Context, d *dial) {
 		r.Attempts = append(r.Attempts, a.DialAttempt)
 	}
 	r.Took = time.Since(r.Started)
+	s.noteLookup(ctx, d)
 	switch {
 	case d.conn != nil:
 	case ctx.Err() != nil:
 		d.err = &core.DialError{Record: r, Cause: fmt.Errorf("gave up after %v: %w", r.Took.Round(time.Millisecond), context.Cause(ctx))}
-	case len(race.attempts) == 0 && skipped == 0 && len(r.Resolved) == 0:
+	case len(race.attempts) == 0 && skipped == 0 && !slices.ContainsFunc(r.Resolved, isName):
 		d.err = &core.DialError{Record: r, Cause: core.ErrNoAddrs}
 	default:
 		d.err = &core.DialError{Record: r}

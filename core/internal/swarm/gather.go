@@ -105,8 +105,14 @@ func (c *candidates) skip(a ma.Multiaddr, source string, why error) {
 // will not be tried in r, and returns the rest in the order of their ranks.
 func (s *Swarm) gather(ctx context.Context, d *dial, r *core.DialRecord) *race {
 	c := &candidates{peer: d.key.peer, record: r, source: map[string]string{}, names: map[string]string{}, asked: map[string]bool{}, outside: map[string]bool{}}
-	c.collect(given, d.given)
-	c.collect("peerstore", s.Book.PeerAddrs(c.peer))
+	seen := map[string]bool{}
+	if d.key.routed {
+		c.routed(d.before, seen)
+		c.collect("routing", s.lookUp(ctx, c.peer, r))
+	} else {
+		c.collect(given, d.given)
+		c.collect("peerstore", s.Book.PeerAddrs(c.peer))
+	}
 	resolved := s.Resolver.Resolve(ctx, c.addrs, c.peer, c.resolved)
 
 	var own []ma.Multiaddr
@@ -114,7 +120,6 @@ func (s *Swarm) gather(ctx context.Context, d *dial, r *core.DialRecord) *race {
 		own = s.OwnAddrs()
 	}
 	var good []ma.Multiaddr
-	seen := map[string]bool{}
 	for _, a := range resolved {
 		a, _ = peer.SplitAddr(a)
 		key := string(a.Bytes())

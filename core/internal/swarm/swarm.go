@@ -38,6 +38,8 @@ type Settings struct {
 	Log      *slog.Logger
 	// OwnAddrs are the addresses the node itself listens on.
 	OwnAddrs func() []ma.Multiaddr
+	// Routing returns who is asked where peers are; false if nobody can be.
+	Routing func() (core.PeerRouting, bool)
 }
 
 // Transport is a transport and its module's name.
@@ -57,6 +59,7 @@ type Swarm struct {
 	reaper     reaper
 	policy     atomic.Pointer[dialPolicy]
 	target     atomic.Pointer[trimTarget]
+	lookups    chan struct{} // a place for each that is under way
 
 	mu        sync.Mutex
 	conns     map[peer.ID][]*Conn // bounded by limits.connections
@@ -82,6 +85,7 @@ func New(s Settings) *Swarm {
 		dials:     make(map[dialKey]*dial),
 		listeners: make(map[*Listener]struct{}),
 		cancels:   make(map[*context.CancelFunc]struct{}),
+		lookups:   make(chan struct{}, maxLookups),
 	}
 	w.SetDial(DialConfig{})
 	w.target.Store(new(trimTarget))

@@ -62,7 +62,7 @@ func (l *lines) prepare(ctx context.Context, p peer.ID) error {
 	if len(l.node.ConnsTo(p)) > 0 {
 		return nil
 	}
-	_, err := l.node.Connect(ctx, peer.AddrInfo{ID: p})
+	_, err := l.node.Connect(core.NoLookup(ctx), peer.AddrInfo{ID: p})
 	return err
 }
 
@@ -121,7 +121,7 @@ func (l *lines) take(ctx context.Context, p peer.ID) (_ *line, used bool, err er
 		return ln, true, nil
 	}
 	l.mu.Unlock()
-	s, err := l.node.NewStream(ctx, p, l.protocol)
+	s, err := l.node.NewStream(core.NoLookup(ctx), p, l.protocol)
 	if err != nil {
 		return nil, false, err
 	}

@@ -128,7 +128,7 @@ func (d *dht) findPeer(ctx context.Context, p peer.ID) (info peer.AddrInfo, fina
 				}
 				if len(fresh) > 0 {
 					dials.Go(func() {
-						if c, err := d.node.Connect(ctx, peer.AddrInfo{ID: p, Addrs: fresh}); err == nil {
+						if c, err := d.node.Connect(core.NoLookup(ctx), peer.AddrInfo{ID: p, Addrs: fresh}); err == nil {
 							select {
 							case reached <- c:
 							default:
