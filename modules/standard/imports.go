@@ -11,6 +11,7 @@ import (
 	_ "github.com/xnode-p2p/xnode/modules/discovery/bootstrap"
 	_ "github.com/xnode-p2p/xnode/modules/discovery/mdns"
 	_ "github.com/xnode-p2p/xnode/modules/discovery/randomwalk"
+	_ "github.com/xnode-p2p/xnode/modules/discovery/rendezvous"
 	_ "github.com/xnode-p2p/xnode/modules/identity/env"
 	_ "github.com/xnode-p2p/xnode/modules/identity/ephemeral"
 	_ "github.com/xnode-p2p/xnode/modules/identity/file"
