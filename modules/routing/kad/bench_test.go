@@ -12,6 +12,8 @@ import (
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/coretest"
+	"github.com/xnode-p2p/xnode/core/hosttest"
+	"github.com/xnode-p2p/xnode/core/memnet"
 	"github.com/xnode-p2p/xnode/core/peer"
 	"github.com/xnode-p2p/xnode/modules/routing/internal/kadwire"
 	"github.com/xnode-p2p/xnode/modules/routing/internal/table"
@@ -70,4 +72,34 @@ func BenchmarkServe(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkNetwork has whole nodes look up keys and provide content, as fast as
+// they can.
+func BenchmarkNetwork(b *testing.B) {
+	network := hosttest.NewNetwork(memnet.Options{})
+	nodes := network.Nodes(b, 40, config(`, "requests": 1000000, "announcements": 1000000`))
+	for i := 1; i < len(nodes); i++ {
+		hosttest.Connect(b, nodes[i], nodes[i/2])
+		hosttest.Connect(b, nodes[i], nodes[i*7919%i])
+	}
+	for _, n := range nodes {
+		waitFor(b, func() bool { return dhtOf(b, n).dhts[0].contacts.size() >= 30 })
+	}
+	b.Run("ClosestPeers", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			if _, err := dhtOf(b, nodes[i%len(nodes)]).ClosestPeers(b.Context(), fmt.Append(nil, "key ", i)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Provide", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			if err := dhtOf(b, nodes[i%len(nodes)]).Provide(b.Context(), fmt.Append(nil, "key ", i)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -4,6 +4,7 @@ package kad
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -198,6 +199,22 @@ func (c *contacts) size() int {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.table.Len()
+}
+
+// addrs returns what others are told of where a member is.
+func (c *contacts) addrs(p peer.ID) []ma.Multiaddr {
+	c.mu.RLock()
+	v := c.members[p]
+	var encoded []byte
+	if v != nil {
+		encoded = v.encoded[:v.plain]
+	}
+	c.mu.RUnlock()
+	told, err := kadwire.DecodePeer(encoded)
+	if err != nil {
+		return nil
+	}
+	return slices.Collect(told.Addrs())
 }
 
 // refresh looks up anew what others are told of a member.

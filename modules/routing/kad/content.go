@@ -18,6 +18,9 @@ import (
 	"github.com/xnode-p2p/xnode/modules/routing/internal/keyspace"
 )
 
+// errNoOwnAddrs means that nobody could reach this node for what it provides.
+var errNoOwnAddrs = errors.New("this node has no address that others could reach it at; let it listen, or have a relay")
+
 // Provide implements [core.ContentRouting]. It tells the DHT of the
 // configuration, or that of the local network if the other has no peers.
 func (k *Kad) Provide(ctx context.Context, key []byte) error {
@@ -52,7 +55,11 @@ func (k *Kad) first() (*dht, error) {
 
 // provide tells the peers closest to content that this node has it.
 func (d *dht) provide(ctx context.Context, key []byte) error {
-	own := kadwire.AppendPeer(nil, d.node.ID(), d.scope.own(d.node.Addrs()))
+	addrs := d.scope.own(d.node.Addrs())
+	if len(addrs) == 0 {
+		return errNoOwnAddrs
+	}
+	own := kadwire.AppendPeer(nil, d.node.ID(), addrs)
 	if err := d.addProvider(key, d.node.ID(), own); err != nil {
 		return err
 	}

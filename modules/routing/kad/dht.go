@@ -314,8 +314,20 @@ func (d *dht) ask(ctx context.Context, p peer.ID, t kadwire.Type, key []byte) (*
 	message := kadwire.NewBuffer(t, key, 0)
 	defer message.Free()
 	d.stats.asked[t].Add(1)
+	d.remind(p)
 	answer, err := d.lines.request(ctx, p, t, message.Frame())
 	return answer, d.judge(ctx, p, err)
+}
+
+// remind lets the node know where a member of the routing table is, which it may
+// have forgotten since they were connected.
+func (d *dht) remind(p peer.ID) {
+	if len(d.node.ConnsTo(p)) > 0 || len(d.node.PeerAddrs(p)) > 0 {
+		return
+	}
+	if addrs := d.contacts.addrs(p); len(addrs) > 0 {
+		d.node.AddPeerAddrs(p, core.TempTTL, addrs...)
+	}
 }
 
 // exchange is ask with a message, for look-ups: once the peer is connected, the
@@ -323,6 +335,7 @@ func (d *dht) ask(ctx context.Context, p peer.ID, t kadwire.Type, key []byte) (*
 // even if the look-up has ended, and a stream is not worth its end.
 func (d *dht) exchange(ctx context.Context, p peer.ID, t kadwire.Type, frame []byte) (*kadwire.Message, error) {
 	d.stats.asked[t].Add(1)
+	d.remind(p)
 	limit := time.Duration(d.kad.RequestTimeout)
 	dialing, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -235,3 +235,30 @@ func TestOptimisticProvide(t *testing.T) {
 		}
 	})
 }
+
+// TestContactsAreReachedAgain has two nodes lose their connection, and find each
+// other long after.
+func TestContactsAreReachedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := grow(t, 3, "")
+		for range 8 {
+			for _, n := range nodes {
+				for _, c := range n.Conns() {
+					c.Close()
+				}
+			}
+			time.Sleep(3 * time.Hour)
+			for i, n := range nodes {
+				if got := dhtOf(t, n).dhts[0].contacts.size(); got != 2 {
+					t.Errorf("node %d has %d contacts", i, got)
+				}
+			}
+		}
+		for _, c := range nodes[0].Conns() {
+			c.Close()
+		}
+		if found, err := dhtOf(t, nodes[0]).ClosestPeers(t.Context(), []byte("x")); err != nil || len(found) != 2 {
+			t.Errorf("found %v, %v", found, err)
+		}
+	})
+}

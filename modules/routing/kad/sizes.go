@@ -11,6 +11,10 @@ import (
 	"github.com/xnode-p2p/xnode/modules/routing/internal/netsize"
 )
 
+// minSuspect is how many times as large as the closest peers a network must be
+// for it to be strange that they are close. Small ones grow too fast.
+const minSuspect = 10
+
 // sizes estimates the size of the network.
 type sizes struct {
 	mu        sync.Mutex
@@ -35,7 +39,7 @@ func (s *sizes) track(target keyspace.Key, closest []peer.ID) (suspicion netsize
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if size, ok := s.estimator.Size(time.Now()); ok {
+	if size, ok := s.estimator.Size(time.Now()); ok && size >= float64(minSuspect*len(closest)) {
 		suspicion, chance = netsize.Suspect(size, target, keys)
 	}
 	s.estimator.Track(target, keys, time.Now())
