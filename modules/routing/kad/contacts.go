@@ -37,6 +37,7 @@ type contact struct {
 	plain     int // how long it is without the connection
 	connected bool
 	group     ipgroup.Group // of its addresses
+	answered  time.Time     // when its last answer was noted; zero after a failure
 }
 
 func newContacts(k *Kad, node core.Node, s scope) *contacts {
@@ -131,9 +132,20 @@ func (c *contacts) groupOf(addrs []ma.Multiaddr) ipgroup.Group {
 	return 0
 }
 
+// noteAgain is how long an answer of a member makes it needless to note another.
+const noteAgain = 10 * time.Second
+
 // answered notes that a peer has answered, and tells whether it has become a
 // member by that.
 func (c *contacts) answered(p peer.ID) bool {
+	now := time.Now()
+	c.mu.RLock()
+	v := c.members[p]
+	noted := v != nil && now.Sub(v.answered) < noteAgain
+	c.mu.RUnlock()
+	if noted {
+		return false
+	}
 	conns := c.node.ConnsTo(p)
 	if len(conns) == 0 {
 		return false
@@ -152,11 +164,15 @@ func (c *contacts) answered(p peer.ID) bool {
 	c.mu.Lock()
 	defer c.unlock()
 	if !admitted {
-		c.table.Remove(p, time.Now())
+		c.table.Remove(p, now)
 		return false
 	}
 	was := c.members[p] != nil
-	return c.table.Answered(p, ip, time.Now()) && !was
+	is := c.table.Answered(p, ip, now)
+	if v := c.members[p]; v != nil {
+		v.answered = now
+	}
+	return is && !was
 }
 
 // candidate tells whether there could be a place for a peer.
@@ -177,6 +193,9 @@ func (c *contacts) candidate(p peer.ID) bool {
 func (c *contacts) failed(p peer.ID) {
 	c.mu.Lock()
 	defer c.unlock()
+	if v := c.members[p]; v != nil {
+		v.answered = time.Time{}
+	}
 	c.table.Failed(p, time.Now())
 }
 

@@ -5,6 +5,7 @@ package kad
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,7 +91,32 @@ func TestNetwork(t *testing.T) {
 			}
 		}
 		// And a peer.
-		info, err := dhtOf(t, nodes[23]).FindPeer(t.Context(), nodes[20].ID())
+		var steps []core.LookupStep
+		var mu sync.Mutex
+		traced := core.TraceLookup(t.Context(), func(s core.LookupStep) {
+			mu.Lock()
+			defer mu.Unlock()
+			steps = append(steps, s)
+		})
+		for _, c := range nodes[23].ConnsTo(nodes[20].ID()) {
+			c.Close() // or there is nothing to look for
+		}
+		synctest.Wait()
+		info, err := dhtOf(t, nodes[23]).FindPeer(traced, nodes[20].ID())
+		mu.Lock()
+		ended := 0
+		for _, s := range steps {
+			if s.Protocol != testProtocol || s.Request != "FIND_NODE" || s.Peer == "" || s.Done && s.Err == nil && (s.Took < 50*time.Millisecond || s.Heard == 0) {
+				t.Errorf("step %+v", s)
+			}
+			if s.Done {
+				ended++
+			}
+		}
+		if ended == 0 || ended == len(steps) {
+			t.Errorf("%d of %d steps are ends", ended, len(steps))
+		}
+		mu.Unlock()
 		if err != nil || len(info.Addrs) == 0 || !info.Addrs[0].Equal(nodes[20].Addrs()[0]) {
 			t.Errorf("find peer: %v, %v", info, err)
 		}

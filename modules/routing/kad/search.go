@@ -68,6 +68,9 @@ type outcome struct {
 // those that answered. It ends with ctx, whose end is no error: what was found
 // until then counts.
 func (d *dht) lookup(ctx context.Context, s search) ([]peer.AddrInfo, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	l := &lookup{
 		search: s, d: d, target: keyspace.Of(s.key), began: time.Now(),
 		outcomes: make(chan outcome), addrs: make(map[peer.ID][]ma.Multiaddr), answered: make(map[peer.ID]bool),
@@ -179,7 +182,7 @@ func (l *lookup) ask(ctx context.Context, p peer.ID) {
 
 // reach lets the node know where a peer is.
 func (l *lookup) reach(p peer.ID) {
-	if addrs := l.addrs[p]; len(addrs) > 0 {
+	if addrs := l.addrs[p]; len(addrs) > 0 && len(l.d.node.ConnsTo(p)) == 0 {
 		l.d.node.AddPeerAddrs(p, core.TempTTL, addrs...)
 	}
 }
