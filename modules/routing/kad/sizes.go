@@ -39,9 +39,10 @@ func (s *sizes) track(target keyspace.Key, closest []peer.ID) (suspicion netsize
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// Tracked first: it may show that earlier look-ups did not see everybody.
+	s.estimator.Track(target, keys, time.Now())
 	if size, ok := s.estimator.Size(time.Now()); ok && size >= float64(minSuspect*len(closest)) {
 		suspicion, chance = netsize.Suspect(size, target, keys)
 	}
-	s.estimator.Track(target, keys, time.Now())
 	return suspicion, chance
 }

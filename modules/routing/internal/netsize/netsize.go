@@ -59,7 +59,9 @@ func (e *Estimator) Track(target keyspace.Key, closest []keyspace.Key, now time.
 		s.size = medianGamma(n) / s.radius
 	}
 	e.samples = slices.DeleteFunc(e.samples, func(o sample) bool {
-		return now.Sub(o.at) > maxAge || Fraction(target, o.target) < overlap*min(o.radius, s.radius)
+		// Who found everybody did not, if there are more.
+		wrong := o.radius == 1 && o.size < float64(len(closest))
+		return wrong || now.Sub(o.at) > maxAge || Fraction(target, o.target) < overlap*min(o.radius, s.radius)
 	})
 	if len(e.samples) == maxSamples {
 		e.samples = slices.Delete(e.samples, 0, 1)

@@ -102,6 +102,26 @@ func TestSizeNeedsLookups(t *testing.T) {
 	}
 }
 
+// TestSizeOfAYoungNode has a node know only few at first.
+func TestSizeOfAYoungNode(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 8))
+	e := New(20)
+	for _, known := range []int{1, 3, 7, 12, 19} {
+		target, closest := random(known, 20, rng)
+		e.Track(target, closest, start)
+	}
+	if size, ok := e.Size(start); !ok || size != 19 {
+		t.Errorf("estimated %.1f, %v, of 19 who were found", size, ok)
+	}
+	for range 5 {
+		target, closest := random(1000, 20, rng)
+		e.Track(target, closest, start)
+	}
+	if size, ok := e.Size(start); !ok || size < 500 {
+		t.Errorf("estimated %.1f of 1000", size)
+	}
+}
+
 func TestEvil_K7_SizeIsNotMovedBySomeEclipsedTargets(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))
 	e := New(20)
