@@ -33,6 +33,8 @@ func commands() []command {
 		{name: "handshakes", usage: "ADDR --count N --parallel P [--identify] [--fresh]", define: handshakesCommand},
 		{name: "streams", usage: "ADDR --count N --parallel P --size B", define: streamsCommand},
 		{name: "dht", usage: "ADDR " + strings.ReplaceAll(dhtUsage, ", ", " | "), define: dhtCommand},
+		{name: "publish", usage: "ADDR --topic T --data D [--count N]", define: publishCommand},
+		{name: "subscribe", usage: "ADDR --topic T --count N", define: subscribeCommand},
 		{name: "sim-gossip", usage: "--nodes N --degree D --messages M --size S --rate R", define: simGossipCommand},
 		{name: "idle", usage: "ADDR --conns N", serves: true, define: idleCommand},
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 
@@ -42,6 +43,9 @@ func listenCommand(flags *flag.FlagSet) body {
 	var f dhtFlags
 	flags.StringVar(&f.mode, "dht", "", "take part in the DHT as server or as client; a line \"dht find-peer ID\" and the like then runs an operation")
 	f.define(flags)
+	var topics pubsubFlags
+	flags.StringVar(&topics.router, "pubsub", "", "gossipsub or floodsub; a line \"publish TEXT\" then publishes, and \"messages\" tells what has come")
+	topics.define(flags)
 	var dials list
 	flags.Var(&dials, "connect", "addresses to dial once listening, comma separated")
 
@@ -52,7 +56,7 @@ func listenCommand(flags *flag.FlagSet) body {
 		if *block < 1 {
 			return usagef("--block %d: want 1 or more", *block)
 		}
-		if err := f.check(); err != nil {
+		if err := errors.Join(f.check(), topics.check()); err != nil {
 			return err
 		}
 		if len(in.options.transports) == 0 {
@@ -73,6 +77,11 @@ func listenCommand(flags *flag.FlagSet) body {
 			return err
 		}
 		defer k.Close()
+		t, err := n.startTalk(ctx, topics)
+		if err != nil {
+			return err
+		}
+		defer t.Close()
 		first, err := n.ready()
 		if err != nil {
 			return err
@@ -89,7 +98,7 @@ func listenCommand(flags *flag.FlagSet) body {
 				return fmt.Errorf("connect %s: %w", target, err)
 			}
 		}
-		in.serve(ctx, k)
+		in.serve(ctx, k, t)
 		return nil
 	}
 }

@@ -18,9 +18,9 @@ type memory struct {
 	Goroutines int    `json:"goroutines"`
 }
 
-// serve returns when stdin closes or ctx ends, and answers lines until then: gc, and dht with an operation. When ctx ends first
+// serve returns when stdin closes or ctx ends, and answers lines until then: gc, dht with an operation, publish and messages. When ctx ends first
 // its reader stays blocked on stdin: nothing but the end of the process takes it away from there.
-func (in *invocation) serve(ctx context.Context, k *kad) {
+func (in *invocation) serve(ctx context.Context, k *kad, t *talk) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		defer cancel()
@@ -30,6 +30,10 @@ func (in *invocation) serve(ctx context.Context, k *kad) {
 				in.out.emit(collect())
 			case len(words) > 1 && words[0] == "dht" && k != nil:
 				in.out.emit(in.answer(ctx, k, words[1:]))
+			case len(words) == 1 && words[0] == "messages" && t != nil:
+				in.out.emit(t.messages())
+			case len(words) > 1 && words[0] == "publish" && t != nil:
+				in.out.emit(t.publish(ctx, strings.Join(words[1:], " ")))
 			}
 		}
 	}()
