@@ -6,6 +6,7 @@ import { checkOperation, operate } from './dht.js'
 import { address } from './flags.js'
 import { startNode } from './node.js'
 import { cpuSeconds, print, quantile, stdinClosed } from './output.js'
+import { talk } from './pubsub.js'
 import { ECHO_PROTOCOL, PERF_PROTOCOL, PING_PROTOCOL, echo, perf, pings } from './protocols.js'
 import { traits } from './transports.js'
 
@@ -37,6 +38,7 @@ async function listen (flags) {
     print({ event: 'peer:disconnect', peer: id, addr: seen.get(id)?.addr ?? '' })
     seen.delete(id)
   })
+  const talking = flags.pubsub == null ? undefined : talk(node, flags)
   print({ peer_id: node.peerId.toString(), addrs: node.getMultiaddrs().map(String) })
   for (const addr of flags.connect?.split(',') ?? []) {
     node.dial(address(addr)).catch(err => { console.error(`connect ${addr}:`, err) })
@@ -44,6 +46,10 @@ async function listen (flags) {
   await stdinClosed(async line => {
     const [word, ...words] = line.split(/\s+/)
     if (word === 'gc') print(collected())
+    if (word === 'messages' && talking != null) print(talking.messages())
+    if (word === 'publish' && talking != null) {
+      print(await talking.publish(words.join(' ')).catch(err => ({ ok: false, error: err.message })))
+    }
     if (word === 'dht' && flags.dht != null) {
       print(await operate(node, words, AbortSignal.timeout(flags.timeout)).catch(err => ({ ok: false, error: err.message })))
     }

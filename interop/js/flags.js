@@ -17,21 +17,22 @@ const positionals = { listen: 0, ping: 1, identify: 1, perf: 1, echo: 1, handsha
 const foreignCommands = ['fetch', 'publish', 'subscribe', 'pubsub-bench', 'sim-gossip', 'dial-through', 'rendezvous']
 const foreignFlags = {
   'relay-service': 'boolean', 'relay-limits': 'boolean', reserve: 'string', autonat: 'string', 'hole-punch': 'boolean',
-  pubsub: 'string', topic: 'string', unsigned: 'boolean', rendezvous: 'string', mdns: 'boolean',
+  rendezvous: 'string', mdns: 'boolean',
   bootstrap: 'string', fetch: 'string', data: 'string', window: 'string', nodes: 'string', degree: 'string', messages: 'string',
   rate: 'string', wait: 'string'
 }
 
-const strings = ['transport', 'security', 'muxer', 'ip', 'connect', 'key', 'key-type', 'pnet', 'cpuprofile', 'memprofile', 'dht', 'dht-prefix']
+const strings = ['transport', 'security', 'muxer', 'ip', 'connect', 'key', 'key-type', 'pnet', 'cpuprofile', 'memprofile', 'dht', 'dht-prefix', 'pubsub', 'topic']
 const durations = { timeout: 60_000 }
 const counts = { port: 0, seed: 0, count: 10, parallel: 1, size: 32, upload: 0, download: 0, block: 65536, conns: 1 }
-const booleans = ['identify', 'fresh']
+const booleans = ['identify', 'fresh', 'unsigned']
 const words = {
   transport: ['tcp', 'ws', 'quic', 'wss', 'webtransport', 'webrtc-direct', 'webrtc', 'memory'],
   security: ['noise', 'tls', 'plaintext', 'both'],
   muxer: ['yamux', 'mplex'],
   'key-type': ['ed25519', 'rsa', 'secp256k1', 'ecdsa'],
-  dht: ['server', 'client']
+  dht: ['server', 'client'],
+  pubsub: ['gossipsub', 'floodsub']
 }
 
 // parse reads the command line; flags and positional arguments mix in any order.
@@ -70,6 +71,7 @@ function values (given, command, [addr]) {
   flags.security = given.security ?? (command === 'listen' ? 'both' : 'noise')
   flags.muxer = given.muxer ?? 'yamux'
   flags.ip = given.ip ?? '127.0.0.1'
+  flags.topic = given.topic ?? 'interop'
   flags['key-type'] = given['key-type'] ?? 'ed25519'
   if (command === 'dht') flags.dht ??= 'client'
   flags.transports = flags.transport.split(',')

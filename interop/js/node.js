@@ -12,6 +12,7 @@ import { tls } from '@libp2p/tls'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { makeDHT } from './dht.js'
+import { makePubSub } from './pubsub.js'
 import { ECHO_PROTOCOL, PERF_PROTOCOL, serveEcho, servePerf } from './protocols.js'
 import { UnsupportedError, UsageError } from './flags.js'
 import { listenAddrs, makeTransports } from './transports.js'
@@ -54,7 +55,8 @@ export async function startNode (flags, { listen = false, seed = flags.seed } = 
       identify: identify({ runOnConnectionOpen: listen }),
       identifyPush: identifyPush(),
       ping: ping({ timeout: LONG_MS }),
-      ...(flags.dht != null && { dht: makeDHT(flags) })
+      ...(flags.dht != null && { dht: makeDHT(flags) }),
+      ...(flags.pubsub != null && { pubsub: makePubSub(flags) })
     }
   })
   await node.handle(ECHO_PROTOCOL, serveEcho, streams)

@@ -22,6 +22,7 @@ from dht import operate, running_dht
 from flags import UsageError
 from node import remote_addr, running_host, traits
 from output import print_json, quantile, stdin_closed
+from pubsub import running_talk
 
 RECORD_DOMAIN = "libp2p-peer-record"
 
@@ -104,6 +105,13 @@ async def listen(flags):
             command, *words = line.split() or [""]
             if command == "gc":
                 print_json(collected())
+            elif command == "messages" and talk:
+                print_json(talk.messages())
+            elif command == "publish" and talk:
+                try:
+                    print_json(await talk.publish(" ".join(words)))
+                except Exception as error:
+                    print_json({"ok": False, "error": str(error) or type(error).__name__})
             elif command == "dht" and service:
                 try:
                     with trio.fail_after(flags.timeout):
@@ -111,7 +119,11 @@ async def listen(flags):
                 except Exception as error:
                     print_json({"ok": False, "error": str(error) or type(error).__name__})
 
-        async with trio.open_nursery() as nursery, running_dht(flags, host) as service:
+        async with (
+            trio.open_nursery() as nursery,
+            running_dht(flags, host) as service,
+            running_talk(flags, host) as talk,
+        ):
             for addr in flags.connect.split(",") if flags.connect else []:
                 nursery.start_soon(connect, addr)
             await stdin_closed(answer)

@@ -25,9 +25,9 @@ DHT_OPERATIONS = {"find-peer": 1, "put": 2, "get": 1, "put-pk": 0, "get-pk": 1, 
 # The commands and flags of the other peers' command lines that this peer does not take part in.
 FOREIGN_COMMANDS = ("fetch", "publish", "subscribe", "pubsub-bench", "sim-gossip", "dial-through", "rendezvous")
 FOREIGN_FLAGS = (
-    "reserve autonat pubsub topic rendezvous bootstrap fetch data window nodes degree messages rate wait"
+    "reserve autonat rendezvous bootstrap fetch data window nodes degree messages rate wait"
 ).split()
-FOREIGN_SWITCHES = "relay-service relay-limits hole-punch unsigned mdns".split()
+FOREIGN_SWITCHES = "relay-service relay-limits hole-punch mdns".split()
 
 WORDS = {
     "transport": ("tcp", "ws", "quic", "wss", "webtransport", "webrtc-direct", "webrtc", "memory"),
@@ -35,6 +35,7 @@ WORDS = {
     "muxer": ("yamux", "mplex"),
     "key-type": ("ed25519", "rsa", "secp256k1", "ecdsa"),
     "dht": ("server", "client"),
+    "pubsub": ("gossipsub", "floodsub"),
 }
 SPOKEN = ("tcp", "ws", "wss", "quic")
 
@@ -81,16 +82,16 @@ def parse(argv):
     parser = Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("command", nargs="?")
     parser.add_argument("args", nargs="*")
-    for name in ("transport", "security", "connect", "key", "pnet", "cpuprofile", "memprofile", "dht"):
+    for name in ("transport", "security", "connect", "key", "pnet", "cpuprofile", "memprofile", "dht", "pubsub"):
         parser.add_argument(f"--{name}")
-    for name, default in {"muxer": "yamux", "ip": "127.0.0.1", "key-type": "ed25519", "dht-prefix": "/ipfs"}.items():
+    for name, default in {"muxer": "yamux", "ip": "127.0.0.1", "key-type": "ed25519", "dht-prefix": "/ipfs", "topic": "interop"}.items():
         parser.add_argument(f"--{name}", default=default)
     for name, default in {"port": 0, "seed": 0, "size": 32, "upload": 0, "download": 0}.items():
         parser.add_argument(f"--{name}", type=count, default=default)
     for name, default in {"count": 10, "parallel": 1, "block": 65536, "conns": 1}.items():
         parser.add_argument(f"--{name}", type=positive, default=default)
     parser.add_argument("--timeout", type=duration, default=60.0)
-    for name in ("identify", "fresh"):
+    for name in ("identify", "fresh", "unsigned"):
         parser.add_argument(f"--{name}", action="store_true")
     for name in FOREIGN_FLAGS:
         parser.add_argument(f"--{name}", dest=f"foreign-{name}")
