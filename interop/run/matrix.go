@@ -23,6 +23,9 @@ type row struct {
 
 	server, client peers.Peer
 	network        *dhtNetwork // that the row is of, in suiteNetwork
+
+	members []peers.Peer // who talks, in suiteTopic and suiteMixed
+	ways    []string     // of pub/sub
 }
 
 // The suites.
@@ -30,6 +33,8 @@ const (
 	suiteStack   = "stack"   // a connection and what every peer serves
 	suiteDHT     = "dht"     // a server of a DHT and its clients
 	suiteNetwork = "network" // a DHT of peers of several kinds
+	suiteTopic   = "topic"   // messages on a topic, of a pair
+	suiteMixed   = "mixed"   // the same of peers of all kinds
 )
 
 // over says what a row runs on.
@@ -39,6 +44,10 @@ func (r *row) over() string {
 		return "dht"
 	case suiteNetwork:
 		return r.network.String()
+	case suiteTopic:
+		return "pubsub"
+	case suiteMixed:
+		return fmt.Sprintf("pubsub of %d", len(r.members))
 	}
 	return r.Stack.String()
 }
@@ -92,7 +101,7 @@ func plan(all []peers.Peer) []*row {
 	for _, w := range networks(all) {
 		rows = append(rows, w.rows()...)
 	}
-	return rows
+	return append(rows, topicRows(all)...)
 }
 
 // matrix runs rows.
@@ -120,6 +129,8 @@ func (m *matrix) run(ctx context.Context, rows []*row) {
 					m.fillDHT(ctx, r)
 				case suiteNetwork:
 					m.fillNetwork(ctx, r)
+				case suiteTopic, suiteMixed:
+					m.fillTopic(ctx, r)
 				default:
 					m.fill(ctx, r)
 				}

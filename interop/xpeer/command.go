@@ -32,6 +32,8 @@ func commands() []command {
 		{"echo", "ADDR --size B", false, echoCommand},
 		{"handshakes", "ADDR --count N --parallel P [--identify] [--fresh]", false, handshakesCommand},
 		{"streams", "ADDR --count N --parallel P --size B", false, streamsCommand},
+		{"publish", "ADDR --topic T --data D [--count N]", false, publishCommand},
+		{"subscribe", "ADDR --topic T --count N", false, subscribeCommand},
 		{"sim-gossip", "--nodes N --degree D --messages M --size S --rate R", false, simGossipCommand},
 		{"dht", "ADDR " + strings.ReplaceAll(dhtUsage, ", ", " | "), false, dhtCommand},
 		{"idle", "ADDR --conns N", true, idleCommand},
@@ -42,7 +44,7 @@ func commands() []command {
 // build does not have.
 func laterCommands() []string {
 	return []string{
-		"fetch", "publish", "subscribe", "pubsub-bench", "dial-through", "rendezvous",
+		"fetch", "pubsub-bench", "dial-through", "rendezvous",
 	}
 }
 
@@ -50,9 +52,9 @@ func laterCommands() []string {
 // this build does not have. The returned function refuses those that were given.
 func defineLater(flags *flag.FlagSet) (refuse func() error) {
 	values := []string{
-		"reserve", "autonat", "pubsub", "topic", "rendezvous", "bootstrap", "fetch",
+		"reserve", "autonat", "rendezvous", "bootstrap", "fetch",
 	}
-	switches := []string{"relay-service", "relay-limits", "hole-punch", "unsigned", "mdns"}
+	switches := []string{"relay-service", "relay-limits", "hole-punch", "mdns"}
 	for _, name := range values {
 		flags.String(name, "", "not in this build")
 	}

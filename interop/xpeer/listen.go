@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 
@@ -41,6 +42,9 @@ func listenCommand(flags *flag.FlagSet) body {
 	var f dhtFlags
 	flags.StringVar(&f.mode, "dht", "", "take part in the DHT as server or as client; a line of dht and an operation then runs it")
 	f.define(flags)
+	var topics pubsubFlags
+	flags.StringVar(&topics.router, "pubsub", "", "gossipsub or floodsub; a line \"publish TEXT\" then publishes, and \"messages\" tells what has come")
+	topics.define(flags)
 	var dials list
 	flags.Var(&dials, "connect", "addresses to dial once listening, comma separated")
 
@@ -48,7 +52,7 @@ func listenCommand(flags *flag.FlagSet) body {
 		if len(in.args) != 0 {
 			return usagef("unexpected argument %q", in.args[0])
 		}
-		if err := f.check(); err != nil {
+		if err := errors.Join(f.check(), topics.check()); err != nil {
 			return err
 		}
 		if len(in.options.transports) == 0 {
@@ -66,13 +70,18 @@ func listenCommand(flags *flag.FlagSet) body {
 		if err != nil {
 			return err
 		}
-		b.bare, b.dht = *noIdentify, f
+		b.bare, b.dht, b.pubsub = *noIdentify, f, topics.config()
 		n, err := b.start(ctx)
 		if err != nil {
 			return err
 		}
 		defer n.Close()
 		d := n.dht(f)
+		t, err := n.startTalk(topics)
+		if err != nil {
+			return err
+		}
+		defer t.Close()
 		in.out.emit(n.ready())
 		if !*quiet {
 			in.out.tell(n)
@@ -85,7 +94,7 @@ func listenCommand(flags *flag.FlagSet) body {
 				return fmt.Errorf("connect: %w", err)
 			}
 		}
-		in.serve(ctx, d)
+		in.serve(ctx, d, t)
 		return nil
 	}
 }

@@ -20,9 +20,9 @@ type memory struct {
 }
 
 // serve returns when stdin closes or ctx ends, and answers lines until then: gc,
-// and dht with an operation.
+// dht with an operation, publish and messages.
 // If ctx ends first, its reader stays blocked on stdin until the process ends.
-func (in *invocation) serve(ctx context.Context, d *dht) {
+func (in *invocation) serve(ctx context.Context, d *dht, t *talk) {
 	ctx, cancel := context.WithCancel(ctx)
 	var reading sync.WaitGroup
 	reading.Go(func() {
@@ -33,6 +33,10 @@ func (in *invocation) serve(ctx context.Context, d *dht) {
 				in.out.emit(collect())
 			case len(words) > 1 && words[0] == "dht" && d != nil:
 				in.out.emit(in.answer(ctx, d, words[1:]))
+			case len(words) == 1 && words[0] == "messages" && t != nil:
+				in.out.emit(t.messages())
+			case len(words) > 1 && words[0] == "publish" && t != nil:
+				in.out.emit(t.publish(ctx, strings.Join(words[1:], " ")))
 			}
 		}
 	})

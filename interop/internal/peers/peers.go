@@ -27,6 +27,8 @@ type Peer struct {
 	Stacks []Stack
 	// DHT are the prefixes of the DHTs that it can be a part of.
 	DHT []string
+	// PubSub are the ways in which it carries messages on topics.
+	PubSub []string
 
 	made  string     // what setting up makes last, as a pattern of file names; empty: always set up
 	setup [][]string // the commands, run in dir
@@ -39,6 +41,20 @@ const (
 	PublicDHT = "/ipfs"
 	LocalDHT  = "/ipfs/lan"
 )
+
+// Ways to carry messages on topics.
+const (
+	Floodsub  = "floodsub"
+	Gossipsub = "gossipsub"
+	Unsigned  = "unsigned" // gossipsub, and no message has an author
+)
+
+// CommonPubSub returns the ways that all peers know.
+func CommonPubSub(all ...Peer) []string {
+	return slices.DeleteFunc(slices.Clone(all[0].PubSub), func(way string) bool {
+		return slices.ContainsFunc(all, func(p Peer) bool { return !slices.Contains(p.PubSub, way) })
+	})
+}
 
 // CommonDHT returns the first DHT that all peers can be a part of; empty if
 // there is none.
@@ -65,7 +81,7 @@ func All(root string) []Peer {
 				stacks("tcp ws", "noise tls", "yamux mplex"), stacks("wss", "noise tls", "yamux"), stacks("tcp", "plaintext", "yamux"),
 				whole("quic", "webtransport", "webrtc-direct"), private("tcp", "noise", "yamux"),
 			),
-			DHT: []string{PublicDHT, LocalDHT},
+			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned},
 			dir: at("interop", "xpeer"), setup: [][]string{build("xpeer")},
 		},
 		{
@@ -74,7 +90,7 @@ func All(root string) []Peer {
 				stacks("tcp ws wss", "noise tls plaintext", "yamux"),
 				whole("quic", "webtransport", "webrtc-direct"), private("tcp", "noise", "yamux"),
 			),
-			DHT: []string{PublicDHT, LocalDHT},
+			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned},
 			dir: at("interop", "go"), setup: [][]string{build("gopeer")},
 		},
 		{
@@ -83,8 +99,8 @@ func All(root string) []Peer {
 				stacks("tcp ws wss", "noise tls plaintext", "yamux mplex"),
 				whole("quic", "webrtc-direct"), private("tcp", "noise", "yamux"),
 			),
-			DHT: []string{PublicDHT, LocalDHT},
-			dir: at("interop", "js"), made: "node_modules/@libp2p/kad-dht",
+			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned},
+			dir: at("interop", "js"), made: "node_modules/@libp2p/gossipsub",
 			// Not npm ci: it wants every optional package in the lock, also those of @chainsafe/libp2p-quic that npm's registry lacks.
 			setup: [][]string{{"npm", "install", "--no-save", "--no-audit", "--no-fund"}},
 		},
@@ -94,7 +110,7 @@ func All(root string) []Peer {
 				stacks("tcp ws wss", "noise tls plaintext", "yamux mplex"),
 				whole("quic"), private("tcp", "noise", "yamux"),
 			),
-			DHT: []string{PublicDHT},
+			DHT: []string{PublicDHT}, PubSub: []string{Floodsub, Gossipsub},
 			dir: at("interop", "py"), made: ".venv/lib/python3*/site-packages/libp2p", setup: [][]string{{at("interop", "py", "setup")}},
 		},
 		{
