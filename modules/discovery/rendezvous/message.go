@@ -170,11 +170,11 @@ func appendVarint(b []byte, num protowire.Number, value uint64) []byte {
 }
 
 // unmarshal reads a message. The last of a repeated field counts, unknown ones
-// are left out.
+// are left out. Without a type it is a registration, whose type is zero: py-libp2p
+// does not write zeros.
 func unmarshal(b []byte) (*message, error) {
 	m := new(message)
 	bodies := make(map[kind][]byte) // bounded: one for each kind
-	typed := false
 	for f, err := range wire.Fields(b) {
 		if err != nil {
 			return nil, err
@@ -185,7 +185,7 @@ func unmarshal(b []byte) (*message, error) {
 			if err != nil {
 				return nil, err
 			}
-			m.kind, typed = kind(v), true
+			m.kind = kind(v)
 		case f.Num <= protowire.Number(discoverResponse)+2:
 			v, err := f.Bytes()
 			if err != nil {
@@ -194,7 +194,7 @@ func unmarshal(b []byte) (*message, error) {
 			bodies[kind(f.Num-2)] = v
 		}
 	}
-	if !typed || m.kind > discoverResponse {
+	if m.kind > discoverResponse {
 		return nil, fmt.Errorf("message of no known type: %w", wire.ErrProtobuf)
 	}
 	body, has := bodies[m.kind]

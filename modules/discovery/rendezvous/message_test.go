@@ -60,7 +60,6 @@ func TestGoldenMessages(t *testing.T) {
 func TestMalformedMessages(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing":             "",
-		"no type":             "1200",
 		"unknown type":        "0805" + "3a00",
 		"part of another":     "0800" + "2a00",
 		"type is text":        "0a00",
@@ -78,6 +77,10 @@ func TestMalformedMessages(t *testing.T) {
 		if m, err := unmarshal(b); err == nil {
 			t.Errorf("%s: %+v", name, m)
 		}
+	}
+	// Without a type it is a registration.
+	if m, err := unmarshal([]byte("\x12\x05\x0a\x03foo")); err != nil || m.kind != register || *m.namespace != "foo" {
+		t.Errorf("%+v, %v", m, err)
 	}
 	// Fields that we do not know are left out, as those of py-libp2p.
 	b, _ := hex.DecodeString("0802" + "2208" + "0a03666f6f" + "120101" + "f20100")

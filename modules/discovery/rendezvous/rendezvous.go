@@ -10,7 +10,8 @@
 // Those who register at a point under the same namespace find each other. A
 // registration is a record that the peer has signed; a point keeps it in the
 // node's storage. Other modules can advertise and find through the role
-// [core.Meeting].
+// [core.Meeting]. py-libp2p, up to 0.8.1, registers without a signature: points
+// refuse that, and answer its searches.
 package rendezvous
 
 import (
