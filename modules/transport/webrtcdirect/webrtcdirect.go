@@ -49,8 +49,8 @@ type Transport struct {
 	// they are alive every few seconds. From 10s to 1h. Default: "30s".
 	IdleTimeout core.Duration `json:"idle_timeout,omitempty"`
 	// How many streams the remote may have open at a time on one connection.
-	// A stream beyond that is reset; with twice as many the connection is
-	// closed. At most 16,384. Default: 1000.
+	// A stream beyond that is reset; with four times as many that the remote
+	// does not let go the connection is closed. At most 16,384. Default: 1000.
 	MaxIncomingStreams int `json:"max_incoming_streams,omitempty"`
 	// How much a remote may send on one connection that is not read yet; it
 	// bounds the speed of connections over long distances. Each connection

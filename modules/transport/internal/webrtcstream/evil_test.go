@@ -197,13 +197,43 @@ func TestEvil_Q10_TooManyStreams(t *testing.T) {
 	if now := memory.Reserved(); now > taken {
 		t.Errorf("a stream that is refused takes %d bytes", now-taken)
 	}
-	for i := range uint16(2 * limit) { // without ever closing one
+	for i := range uint16(maxChannels * limit) { // without ever closing one
 		rawChannel(t, a, 100+2*i, openMessage())
 	}
 	<-s.Done()
 	var end *core.ConnError
 	if _, err := s.AcceptStream(); !errors.As(err, &end) || end.Code != core.ConnProtocolViolation {
 		t.Errorf("the session ends with %v", err)
+	}
+}
+
+// Streams that are over take no place of others, nor memory, while their channels
+// wait for the remote to close them: its answer may be lost.
+func TestStreamsThatAreOver(t *testing.T) {
+	const limit = 5
+	s, a, memory := against(t, limit)
+	before := memory.Reserved()
+	for i := range uint16(3 * limit) {
+		c := rawChannel(t, a, 2+2*i, openMessage(), appendFrame(nil, frame{flag: flagFIN}), appendFrame(nil, frame{flag: flagStopSending}))
+		st, err := s.AcceptStream()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := st.Read(make([]byte, 1)); err != io.EOF {
+			t.Fatalf("stream %d: %v", i, err)
+		}
+		st.Close()
+		for b := make([]byte, maxMessage); err == nil; { // until this side has closed it
+			_, _, err = c.ReadSCTP(b)
+		}
+	}
+	if now := memory.Reserved(); now != before {
+		t.Errorf("they take %d bytes", now-before)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.incoming != 0 || s.channels < limit {
+		t.Errorf("%d streams, %d channels", s.incoming, s.channels)
 	}
 }
 

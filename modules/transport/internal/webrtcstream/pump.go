@@ -197,6 +197,7 @@ func (st *Stream) settle() {
 	}
 	st.mu.Unlock()
 	if done {
+		st.session.leave(st)
 		_ = st.channel.Close() // the association has ended if it fails
 	}
 }

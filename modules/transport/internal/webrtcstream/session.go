@@ -29,6 +29,10 @@ const (
 	// partingTime bounds how long a session that is closed waits for the remote
 	// to have everything.
 	partingTime = 500 * time.Millisecond
+	// maxChannels is how many channels the remote may have, as a multiple of
+	// MaxIncoming: those of streams that are over are there until both sides
+	// have closed them, which takes as long as packets that are lost.
+	maxChannels = 4
 	// initialPriority is that of the memory a stream begins with, and
 	// growPriority that of what makes it faster.
 	initialPriority = 128
@@ -64,8 +68,9 @@ type Session struct {
 	wg          sync.WaitGroup
 
 	mu       sync.Mutex
-	streams  map[uint16]*Stream // bounded by idSpace and twice MaxIncoming
-	incoming int                // of those, opened by the remote
+	streams  map[uint16]*Stream // bounded by idSpace and maxChannels
+	channels int                // of those, opened by the remote
+	incoming int                // of those, not over
 	nextID   int
 	end      *core.ConnError // why the session has ended
 	closing  sync.Once
@@ -144,7 +149,7 @@ func (s *Session) admit(channel *sctp.Stream) bool {
 	if s.streams[id] != nil {
 		return true // the handshake's, which the remote was faster to use
 	}
-	if (id%2 == 0) == s.config.Client || s.incoming >= 2*s.config.MaxIncoming {
+	if (id%2 == 0) == s.config.Client || s.channels >= maxChannels*s.config.MaxIncoming {
 		return false
 	}
 	st, err := s.add(id, channel)
@@ -152,6 +157,7 @@ func (s *Session) admit(channel *sctp.Stream) bool {
 		return true // the session has ended
 	}
 	st.inbound = true
+	s.channels++
 	s.incoming++
 	st.refused = s.incoming > s.config.MaxIncoming || st.account.Reserve(initialMemory, initialPriority) != nil
 	st.start(true)
@@ -168,14 +174,29 @@ func (s *Session) add(id uint16, channel *sctp.Stream) (*Stream, error) {
 	return st, nil
 }
 
-// remove takes a stream that is over out of the table.
-func (s *Session) remove(st *Stream) {
+// leave gives back what a stream that is over has had, but for its channel. It
+// may be called more than once.
+func (s *Session) leave(st *Stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st.left {
+		return
+	}
+	st.left = true
 	st.account.Done()
+	if st.inbound {
+		s.incoming--
+	}
+}
+
+// remove takes a stream whose channel is closed out of the table.
+func (s *Session) remove(st *Stream) {
+	s.leave(st)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.streams, st.id)
 	if st.inbound {
-		s.incoming--
+		s.channels--
 	}
 }
 

@@ -47,6 +47,7 @@ type Stream struct {
 	id      uint16
 	inbound bool
 	refused bool // it is one too many
+	left    bool // it is over; guarded by the session's lock
 	ignored atomic.Bool
 
 	writing sync.Mutex // held by who writes data; taken before sending
