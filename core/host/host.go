@@ -59,6 +59,7 @@ type Host struct {
 	identify *identify.Service
 	addrs    *addrs
 	network  netmon.Monitor
+	keeper   *keeper
 
 	applying sync.Mutex // held while plans change
 
@@ -115,6 +116,7 @@ func New(s Settings) (*Host, error) {
 		return nil, err
 	}
 	h.book = book
+	h.keeper = newKeeper(book, log)
 	h.addrs = newAddrs(bus, h.bound)
 	resolver := resolve.New(s.Resolver)
 	h.swarm = swarm.New(swarm.Settings{
@@ -220,6 +222,7 @@ func (h *Host) Close() error {
 	}
 	h.identify.Close()
 	errs = append(errs, h.swarm.Close())
+	h.keeper.close() // when nobody is connected any more
 	return errors.Join(errs...)
 }
 

@@ -67,6 +67,10 @@ func (h *Host) start(ctx context.Context, plan *Plan) error {
 		return err
 	}
 	h.addrs.update()
+	if err := h.startModules(ctx, plan, plan.storage()); err != nil {
+		return err
+	}
+	h.keeper.use(plan.store())
 	if err := h.startModules(ctx, plan, plan.services()); err != nil {
 		return err
 	}
@@ -162,6 +166,7 @@ func (h *Host) drop(lease *Lease) error {
 		errs = append(errs, current.provision(), h.configure(current))
 		h.enforce(current)
 		h.arrange(current)
+		h.keeper.use(current.store())
 		h.mu.Lock()
 	}
 	var listeners []listener

@@ -4,6 +4,7 @@ package host
 
 import (
 	"fmt"
+	"slices"
 
 	ma "github.com/multiformats/go-multiaddr"
 
@@ -145,6 +146,22 @@ func (p *Plan) services() []module {
 		list = append(list, module{m.Name, m.Module})
 	}
 	return list
+}
+
+// storage lists the module that others keep things in, which starts before them.
+func (p *Plan) storage() []module {
+	return slices.DeleteFunc(p.services(), func(m module) bool {
+		_, ok := m.value.(core.Storage)
+		return !ok
+	})
+}
+
+// store is the storage of the plan; nil if there is none.
+func (p *Plan) store() core.Storage {
+	for _, m := range p.storage() {
+		return m.value.(core.Storage)
+	}
+	return nil
 }
 
 func (p *Plan) securities() []core.Security {

@@ -7,9 +7,8 @@
 // expired; with the last one everything known of them goes. Expired addresses
 // are never returned, and are taken out a few at a time by whatever writes.
 //
-// A durable store would sit behind [Book]: its methods are all the rest of the
-// node sees, an entry leaves memory in one place (Book.drop) and comes into
-// being in one place (Book.entry).
+// The host has the peers that were met outlive the node: [Book.Kept] is what it
+// writes of one, and [Book.Restore] takes that in again.
 package peerstore
 
 import (
