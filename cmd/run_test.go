@@ -37,8 +37,8 @@ func TestRunWithoutFile(t *testing.T) {
 	if code := first.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if left, err := filepath.Glob(filepath.Join(a.data(), "*")); err != nil || len(left) != 2 {
-		t.Errorf("left: %v, want the key and the saved configuration", left)
+	if left, err := filepath.Glob(filepath.Join(a.data(), "*")); err != nil || len(left) != 3 {
+		t.Errorf("left: %v, want the key, the saved configuration and the store", left)
 	}
 	for _, folder := range []string{".local", ".config", "caddy"} {
 		if _, err := os.Stat(filepath.Join(a.dir, folder)); err == nil {

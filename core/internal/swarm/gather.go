@@ -142,9 +142,9 @@ func (s *Swarm) gather(ctx context.Context, d *dial, r *core.DialRecord) *race {
 
 	race := &race{swarm: s, policy: d.policy, peer: c.peer, results: make(chan *attempt, len(good))}
 	for _, k := range d.policy.Policy.rank(good) {
-		key := string(k.addr.Bytes())
-		race.attempts = append(race.attempts, &attempt{name: c.names[key], DialAttempt: core.DialAttempt{
-			Addr: k.addr, Source: c.source[key], Delay: k.delay, Outcome: core.DialCancelled,
+		key := k.addr.Bytes()
+		race.attempts = append(race.attempts, &attempt{name: c.names[string(key)], DialAttempt: core.DialAttempt{
+			Addr: k.addr, Source: c.source[string(key)], Delay: k.delay, Outcome: core.DialCancelled,
 		}})
 	}
 	return race
