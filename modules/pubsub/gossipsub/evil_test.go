@@ -11,6 +11,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,6 +34,8 @@ type attacker struct {
 	t   *testing.T
 	n   *coretest.FakeNode
 	out core.Stream
+
+	mu  sync.Mutex
 	got []*rpc.RPC
 }
 
@@ -59,7 +62,9 @@ func attack(t *testing.T, n, victim *coretest.FakeNode, deaf bool) *attacker {
 				t.Errorf("the victim sent %x: %v", b, err)
 				return err
 			}
+			a.mu.Lock()
 			a.got = append(a.got, m)
+			a.mu.Unlock()
 		}
 	})
 	a.open(victim)
@@ -120,9 +125,16 @@ func publish(messages ...*rpc.Message) (b []byte) {
 	return b
 }
 
+// frames are those that an attacker got.
+func (a *attacker) frames() []*rpc.RPC {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.got)
+}
+
 // messages are those that an attacker got.
 func (a *attacker) messages() (list []string) {
-	for _, m := range a.got {
+	for _, m := range a.frames() {
 		for i := range m.Publish {
 			list = append(list, string(m.Publish[i].Data))
 		}
@@ -272,7 +284,8 @@ func TestEvil_G8_FromSelf(t *testing.T) {
 		if got := next(t, news); !slices.Equal(got, []string{"mine"}) {
 			t.Errorf("delivered: %q", got)
 		}
-		i := slices.IndexFunc(a.got, func(m *rpc.RPC) bool { return len(m.Publish) > 0 })
+		got := a.frames()
+		i := slices.IndexFunc(got, func(m *rpc.RPC) bool { return len(m.Publish) > 0 })
 		if i < 0 {
 			t.Fatal("not sent")
 		}
@@ -282,7 +295,7 @@ func TestEvil_G8_FromSelf(t *testing.T) {
 			time.Sleep(2 * time.Second)
 		}
 		next(t, news)
-		a.send(publish(&a.got[i].Publish[0]))
+		a.send(publish(&got[i].Publish[0]))
 		if got := next(t, news); len(got) != 0 {
 			t.Errorf("delivered again: %q", got)
 		}
