@@ -22,11 +22,11 @@ func TestChangesAreNoticed(t *testing.T) {
 			}
 			addrs.Store(&list)
 		}
-		changes, ticks := 0, 0
+		var changes, ticks atomic.Int32
 		m := &Monitor{
 			Addrs:   func() []ma.Multiaddr { return *addrs.Load() },
-			Changed: func() { changes++ },
-			Tick:    func() { ticks++ },
+			Changed: func() { changes.Add(1) },
+			Tick:    func() { ticks.Add(1) },
 		}
 		set("/ip4/10.0.0.1", "/ip4/127.0.0.1")
 		ctx, cancel := context.WithCancel(t.Context())
@@ -36,11 +36,11 @@ func TestChangesAreNoticed(t *testing.T) {
 			m.watch(ctx, hints)
 			close(done)
 		})
-		expect := func(when string, c, n int) {
+		expect := func(when string, c, n int32) {
 			t.Helper()
 			synctest.Wait()
-			if changes != c || ticks != n {
-				t.Errorf("%s: %d changes and %d ticks, want %d and %d", when, changes, ticks, c, n)
+			if changes.Load() != c || ticks.Load() != n {
+				t.Errorf("%s: %d changes and %d ticks, want %d and %d", when, changes.Load(), ticks.Load(), c, n)
 			}
 		}
 		time.Sleep(interval)
