@@ -6,7 +6,7 @@ FUZZTIME ?= 2000x
 # Flags of the two runners: make interop RUN='--peers go', make bench RUN='--reps 3 --only stream'
 RUN ?=
 
-.PHONY: help build test short lint fmt fuzz interop kubo browser bench bench-quick generate check clean
+.PHONY: help build test short lint fmt fuzz interop kubo browser bench bench-dht bench-quick generate check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -50,6 +50,9 @@ browser: ## js-libp2p in a headless Chromium, which it installs, against xnode
 
 bench: ## what work costs, against go-libp2p and against bare TCP (minutes)
 	go run ./interop/bench $(RUN)
+
+bench-dht: ## the benchmarks of the DHT alone
+	go run ./interop/bench --only dht: $(RUN)
 
 bench-quick: ## the same with little work: does it run, and roughly
 	go run ./interop/bench --quick $(RUN)

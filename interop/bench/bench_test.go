@@ -44,7 +44,11 @@ func fakePeer(command string) {
 		}()
 		fmt.Printf("{\"addrs\":[\"/ip4/127.0.0.1/tcp/%d/p2p/x\"]}\n", l.Addr().(*net.TCPAddr).Port)
 		answerMemory()
-	case "idle":
+	case "sim-dht":
+		fmt.Println(`{"latency_median_ms":2}`)
+	case "dht-table":
+		fmt.Println(`{"bytes":2048}`)
+	case "idle", "dht-load":
 		fmt.Println(`{"conns":300}`)
 		answerMemory()
 	case "handshakes":
@@ -77,6 +81,18 @@ func answerMemory() {
 	}
 }
 
+func TestFigureBefore(t *testing.T) {
+	got, err := figureBefore("Benchmark-2\t1\t5 ns/op\t123456 B/table\t1000 members\n", " B/table")
+	if err != nil || got != 123456 {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, bad := range []string{"", "5 ns/op", " B/table"} {
+		if got, err := figureBefore(bad, " B/table"); err == nil {
+			t.Errorf("%q: %v", bad, got)
+		}
+	}
+}
+
 func TestEveryCaseRuns(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -105,6 +121,10 @@ func TestEveryCaseRuns(t *testing.T) {
 			if f.Trips != 2 {
 				t.Errorf("%s: %v round trips, want 2", c.name, f.Trips)
 			}
+		case ofFigure:
+			if f.Server != 2 && o.Case != "dht: request of a server" {
+				t.Errorf("%s: %v, want 2", c.name, f.Server)
+			}
 		}
 	}
 	want := []string{
@@ -132,6 +152,10 @@ func TestEveryCaseRuns(t *testing.T) {
 		"stream, one at a time, over quic, 1.0: own rival",
 		"idle connection over tcp+noise, 0.8: own rival",
 		"idle connection over quic, 1.0: own rival",
+		"dht: look-up among 60 nodes, 0.8: own rival",
+		"dht: announcement of content among 60 nodes, 0.8: own rival",
+		"dht: request of a server, 0.6: own rival",
+		"dht: routing table of 1,000 peers, 0.6: own rival",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

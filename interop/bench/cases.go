@@ -109,7 +109,7 @@ func allCases(s sizes, p cast) []*benchCase {
 		all = append(all, p.transfer("upload", w, s), p.transfer("download", w, s))
 	}
 	single := max(s.streams/4, 1)
-	return append(all,
+	all = append(all,
 		p.handshake(noise, s.handshakes, 0.7),
 		repeated("handshake with identify over "+noise.name, s.handshakes, 0.7,
 			p.both(noise, append(handshakes(4, s.handshakes), "--identify"))),
@@ -124,4 +124,5 @@ func allCases(s sizes, p cast) []*benchCase {
 		p.idle(noise, s.conns, 0.8),
 		p.idle(overQUIC, s.conns, 1),
 	)
+	return append(all, dhtCases(s, p)...)
 }

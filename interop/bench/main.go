@@ -40,11 +40,13 @@ type sizes struct {
 	handshakes int
 	streams    int // 16 at a time; a quarter of that one at a time
 	conns      int // idle ones
+	lookups    int // of a DHT, and announcements
+	requests   int // of a server of a DHT
 }
 
 var (
-	full  = sizes{bytes: 512 << 20, handshakes: 2000, streams: 20000, conns: 300}
-	quick = sizes{bytes: 64 << 20, handshakes: 200, streams: 2000, conns: 50}
+	full  = sizes{bytes: 512 << 20, handshakes: 2000, streams: 20000, conns: 300, lookups: 300, requests: 40000}
+	quick = sizes{bytes: 64 << 20, handshakes: 200, streams: 2000, conns: 50, lookups: 50, requests: 4000}
 )
 
 func main() {

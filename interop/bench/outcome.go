@@ -18,6 +18,7 @@ const (
 	ofTime table = iota // processor time and system calls
 	ofMemory
 	ofTrips
+	ofFigure // the unit's alone
 )
 
 // outcome is what one case found.
@@ -150,6 +151,8 @@ func (o outcome) print(w io.Writer) error {
 		fmt.Fprintf(t, "\tresident\theap\tstacks\tgoroutines\t%s / this\t\n", first)
 	case ofTrips:
 		fmt.Fprintf(t, "\tround trips\t%s / this\t\n", first)
+	case ofFigure:
+		fmt.Fprintf(t, "\tfigure\t%s / this\t\n", first)
 	default:
 		fmt.Fprintf(t, "\tserver\tclient\tboth\tserver's reads\twrites per %s\t%s / this\t\n", o.CallsOf, first)
 	}
@@ -159,6 +162,8 @@ func (o outcome) print(w io.Writer) error {
 			fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t\n", f.Contender, f.Server, f.Heap, f.Stack, f.Goroutines, f.Ratio)
 		case ofTrips:
 			fmt.Fprintf(t, "%s\t%.1f\t%.2f\t\n", f.Contender, f.Trips, f.Ratio)
+		case ofFigure:
+			fmt.Fprintf(t, "%s\t%s\t%.2f\t\n", f.Contender, short(f.Server), f.Ratio)
 		default:
 			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.2f\t%.2f\t%.2f\t\n",
 				f.Contender, short(f.Server), short(f.Client), short(f.Both), f.Reads, f.Writes, f.Ratio)

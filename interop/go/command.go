@@ -36,6 +36,8 @@ func commands() []command {
 		{name: "publish", usage: "ADDR --topic T --data D [--count N]", define: publishCommand},
 		{name: "subscribe", usage: "ADDR --topic T --count N", define: subscribeCommand},
 		{name: "sim-gossip", usage: "--nodes N --degree D --messages M --size S --rate R", define: simGossipCommand},
+		{name: "sim-dht", usage: "--nodes N --count N [--provide]", define: simDHTCommand},
+		{name: "dht-table", usage: "--peers N", define: dhtTableCommand},
 		{name: "idle", usage: "ADDR --conns N", serves: true, define: idleCommand},
 	}
 }

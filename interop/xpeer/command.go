@@ -36,6 +36,8 @@ func commands() []command {
 		{"subscribe", "ADDR --topic T --count N", false, subscribeCommand},
 		{"sim-gossip", "--nodes N --degree D --messages M --size S --rate R", false, simGossipCommand},
 		{"dht", "ADDR " + strings.ReplaceAll(dhtUsage, ", ", " | "), false, dhtCommand},
+		{"sim-dht", "--nodes N --count N [--provide]", false, simDHTCommand},
+		{"dht-load", "ADDR --nodes N --count N --parallel P", true, dhtLoadCommand},
 		{"idle", "ADDR --conns N", true, idleCommand},
 	}
 }

@@ -48,7 +48,8 @@ func (f *dhtFlags) check() error {
 // protocol that is asked for, for all of it is on loopback addresses. Only the
 // DHT of local networks is there as the module makes it, beside the public one.
 func (f *dhtFlags) config() (json.RawMessage, error) {
-	config := map[string]any{"mode": f.mode}
+	// No peer asks too often here.
+	config := map[string]any{"mode": f.mode, "requests": 1_000_000, "announcements": 1_000_000}
 	if f.prefix != localDHT {
 		config["network"], config["protocol"] = "interop", f.prefix+"/kad/1.0.0"
 		config["open_namespaces"] = []string{"example"} // that all interop peers agree on
