@@ -136,6 +136,9 @@ func startNode(t *testing.T, seed uint64, config string) *host.Host {
 	if c.Listen == nil {
 		c.Listen = []string{}
 	}
+	if c.Storage == nil { // all these nodes have one data folder, and the file in it is one node's
+		c.Storage = core.One[core.Storage](`{"module": "memory"}`)
+	}
 	h, err := host.New(host.Settings{Key: hosttest.Key(seed)})
 	if err != nil {
 		t.Fatal(err)
