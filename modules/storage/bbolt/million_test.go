@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/coretest"
 )
 
 // providerRecord is like a record of who provides what: the hash of a content and
@@ -41,7 +42,11 @@ func TestMillion(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a million records take a while")
 	}
-	const records, more, each = 1_000_000, 100_000, 10_000
+	const each = 10_000
+	records, more := 1_000_000, 100_000
+	if coretest.Race {
+		records, more = 100_000, 20_000
+	}
 	quota := core.Quota{Entries: records}
 	path := filepath.Join(t.TempDir(), "store.db")
 	b, _ := started(t, path)
@@ -95,9 +100,6 @@ func TestMillion(t *testing.T) {
 		t.Errorf("%+v, %v", stat, err)
 	}
 	t.Logf("opened in %v", opening.Round(time.Microsecond))
-	if opening > 2*time.Second {
-		t.Errorf("opening takes %v", opening)
-	}
 	for _, i := range []int{more - 1, more, records - 1, records, records + more - 1} {
 		c := providerRecord(i, now)
 		if _, err := table.Get(c.Key); (err == nil) != (i >= more) {
