@@ -185,6 +185,20 @@ func TestWritesOfWhoAccepts(t *testing.T) {
 		}
 		c.want(t, "closed", "00 01 0004 00000002 00000000")
 
+		a, b := accept(10), accept(12)
+		time.Sleep(ackDelay)
+		c.want(t, "not answered", "00 01 0002 0000000a 00000000  00 01 0002 0000000c 00000000")
+		mustWrite(t, a, "a")
+		c.want(t, "answered late", "00 00 0000 0000000a 00000001 61")
+		if err := a.Reset(0); err != nil {
+			t.Error(err)
+		}
+		c.want(t, "reset", "00 01 0008 0000000a 00000000")
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+		c.want(t, "closed late", "00 01 0004 0000000c 00000000")
+
 		st = accept(4)
 		if err := st.Close(); err != nil {
 			t.Error(err)

@@ -2,7 +2,11 @@
 
 package yamux
 
-import "github.com/xnode-p2p/xnode/core"
+import (
+	"time"
+
+	"github.com/xnode-p2p/xnode/core"
+)
 
 // What happens to a stream in its life, but for what the remote does to it.
 // The caller of what is not a method without its own lock holds the session's.
@@ -25,6 +29,7 @@ func (s *session) greet(st *stream) uint16 {
 	if !s.rtt.known {
 		s.post(s.rtt.ask(s.now()))
 	}
+	st.unqueue()
 	if st.theirs {
 		return flagACK
 	}
@@ -37,12 +42,43 @@ func (s *session) greet(st *stream) uint16 {
 		s.ours += 2
 	}
 	st.id = s.ours
-	st.unqueue()
 	s.add(st)
 	return flagSYN
 }
 
-// announce tells the remote that this side has a stream.
+// ackDelay is how long the remote is not told that its stream was accepted if
+// nothing is sent on the stream with which that could go.
+const ackDelay = 20 * time.Millisecond
+
+// ackSoon has the remote told that its stream was accepted.
+func (s *session) ackSoon(st *stream) {
+	s.unacked.push(st)
+	if s.acking {
+		return
+	}
+	if s.acking = true; s.acks == nil {
+		s.acks = time.AfterFunc(ackDelay, s.ack)
+	} else {
+		s.acks.Reset(ackDelay)
+	}
+}
+
+// ack is what the timer for that does.
+func (s *session) ack() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.acking = false
+	if s.end != nil {
+		return
+	}
+	for s.unacked.first != nil {
+		st := s.unacked.first
+		s.post(newHeader(typeWindowUpdate, s.greet(st), st.id, 0))
+	}
+	s.flushLater()
+}
+
+// announce tells the remote of a stream that was opened here.
 func (s *session) announce(st *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -58,6 +58,9 @@ type session struct {
 	inbound  int                // how many streams of the remote are open
 	backlog  queue              // those that are not accepted yet; bounded by accept_backlog
 	incoming sync.Cond          // waited on by who accepts
+	unacked  queue              // streams that were accepted and the remote does not know it; among those in streams
+	acks     *time.Timer        // tells it; nil before it was needed
+	acking   bool               // it runs
 
 	ours        uint32    // the highest ID used here
 	opened      uint32    // how many streams were opened here
@@ -159,6 +162,7 @@ func (s *session) AcceptStream() (core.MuxedStream, error) {
 	for s.end == nil {
 		if st := s.backlog.pop(); st != nil {
 			st.epoch = s.now()
+			s.ackSoon(st)
 			return st, nil
 		}
 		s.incoming.Wait()
@@ -222,7 +226,10 @@ func (s *session) conclude(why *core.ConnError) {
 	for st := s.unannounced.pop(); st != nil; st = s.unannounced.pop() {
 		st.sessionEnded()
 	}
-	s.streams, s.backlog = nil, queue{}
+	s.streams = nil
+	if s.acks != nil {
+		s.acks.Stop()
+	}
 	s.incoming.Broadcast()
 	s.openable.Broadcast()
 	s.turns.Broadcast()

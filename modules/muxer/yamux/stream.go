@@ -28,6 +28,7 @@ var (
 // stream is one stream.
 type stream struct {
 	session *session
+	theirs  bool              // the remote opened it
 	account core.StreamMemory // nil if the stream was refused
 	in      inbox
 
@@ -37,7 +38,6 @@ type stream struct {
 
 	// Guarded by the session's lock.
 	id      uint32        // 0 until the remote is told of a stream of this side
-	theirs  bool          // the remote opened it
 	window  uint32        // what the remote may send
 	size    uint32        // what it may send ahead of the reader
 	credit  uint32        // what may be sent to it
@@ -75,10 +75,8 @@ func (st *stream) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	n, err := st.in.read(p, st.told.Load())
-	if err == errNothing {
-		// Nothing comes on a stream that the remote does not know to be
-		// opened, or accepted.
+	n, err := st.in.read(p, st.theirs || st.told.Load())
+	if err == errNothing { // nor will there be before the remote knows the stream
 		st.session.announce(st)
 		n, err = st.in.read(p, true)
 	}
@@ -181,6 +179,7 @@ func (st *stream) localDone() bool { return st.sentFIN && st.readDone || st.rese
 // still be read if it is all that the remote had to send.
 func (st *stream) sessionEnded() {
 	st.in.finish(st.session.end, true)
+	st.unqueue()
 	st.release()
 }
 

@@ -326,6 +326,9 @@ func TestEvil_C8_GrantsThatAreNotRead(t *testing.T) {
 		for range initialWindow / (64 << 10) {
 			p.send(typeData, 0, 1, 64<<10)
 		}
+		if _, err := st.Write(nil); err != nil {
+			t.Fatal(err)
+		}
 		synctest.Wait()
 		// Fill the way back.
 		conn := p.session.conn
