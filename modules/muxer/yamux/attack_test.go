@@ -388,8 +388,12 @@ func TestEvil_C7_TinyAndEmptyFrames(t *testing.T) {
 	withRawPeer(t, func(t *testing.T, p *rawPeer) {
 		// A window full of them takes no more memory than any other.
 		p.send(typeWindowUpdate, flagSYN, 1, 0)
-		for range initialWindow {
+		const ones = 10_000
+		for range ones {
 			p.send(typeData, 0, 1, 1)
+		}
+		for left := uint32(initialWindow - ones); left > 0; left -= min(left, 60) {
+			p.send(typeData, 0, 1, min(left, 60))
 		}
 		if p.ended() {
 			t.Fatal("the session ended")
@@ -397,7 +401,7 @@ func TestEvil_C7_TinyAndEmptyFrames(t *testing.T) {
 		if got := p.memory.Reserved(); got != initialWindow {
 			t.Errorf("%d bytes are reserved, want %d", got, initialWindow)
 		}
-		if held := p.session.streams[1].in.held; held > initialWindow+64<<10 {
+		if held := p.session.streams[1].in.held; held > initialWindow+maxChunk {
 			t.Errorf("%d bytes are held for %d", held, initialWindow)
 		}
 		p.wantAlive(3)

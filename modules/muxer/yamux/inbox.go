@@ -14,8 +14,9 @@ import (
 var errNothing = errors.New("nothing to read")
 
 // inbox holds what came on a stream and was not read. It packs small frames
-// together: it takes little more memory than the data in it, of which there is
-// no more than the stream's window.
+// together: it takes at most a third more memory than the data in it, of which
+// there is no more than the stream's window, and two chunks that are partly read
+// or filled.
 type inbox struct {
 	pool *pool
 
@@ -90,20 +91,41 @@ func (in *inbox) room(n int) []byte {
 		return nil
 	}
 	if in.last == nil || in.last.w == len(in.last.b) {
-		c := in.pool.chunk(max(n, in.held)) // many small frames get larger chunks
-		if in.held += len(c.b); in.last == nil {
-			in.first = c
-		} else {
-			in.last.next = c
-		}
-		in.last = c
+		in.push(in.pool.chunk(max(n, in.held))) // many small frames get larger chunks
 	}
 	in.filling = in.last
 	free := in.filling.b[in.filling.w:]
 	return free[:min(n, len(free))]
 }
 
-// put adds the n bytes that are where room said, and shows them to readers.
+// adopt adds a chunk that holds the beginning of n bytes of data, and returns
+// where as much of the rest may be put as the chunk has room for. It must be
+// followed by put for all of that, unless nobody will read it.
+func (in *inbox) adopt(c *chunk, n int) (rest []byte, ok bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.end != nil {
+		return nil, false
+	}
+	in.push(c)
+	in.filling = c
+	rest = c.b[c.w:min(c.r+n, len(c.b))]
+	c.w = c.r
+	return rest, true
+}
+
+// push adds a chunk at the end.
+func (in *inbox) push(c *chunk) {
+	if in.held += len(c.b); in.last == nil {
+		in.first = c
+	} else {
+		in.last.next = c
+	}
+	in.last = c
+}
+
+// put adds the n bytes that are where room or adopt said, and shows them to
+// readers.
 func (in *inbox) put(n int) {
 	in.mu.Lock()
 	defer in.mu.Unlock()

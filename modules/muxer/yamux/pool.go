@@ -12,9 +12,11 @@ type chunk struct {
 	b     []byte
 }
 
-// chunkSizes are how large chunks are, in bytes. The largest takes the body of
-// most frames.
-var chunkSizes = [...]int{512, 4 << 10, 16 << 10, 64 << 10}
+// chunkSizes are how large chunks are, in bytes. The largest three take a frame of
+// 16, 32 and 64 KiB, which are usual; all are sizes in which Go allocates.
+var chunkSizes = [...]int{512, 4 << 10, 20 << 10, 40 << 10, maxChunk}
+
+const maxChunk = 72 << 10
 
 // buffer holds frames that are about to be written.
 type buffer struct{ b []byte }

@@ -120,7 +120,7 @@ func TestResetMakesRoomForTheNext(t *testing.T) {
 // more, on one stream and on many.
 func TestEvil_C7_SmallFramesOnAllStreams(t *testing.T) {
 	withRefusal(t, `{}`, func(t *testing.T, p *rawPeer) {
-		const streams = 5
+		const streams = 3
 		var open []core.MuxedStream
 		for i := range uint32(streams) {
 			open = append(open, p.accept(2*i+1))
@@ -131,7 +131,7 @@ func TestEvil_C7_SmallFramesOnAllStreams(t *testing.T) {
 			t.Fatal("the session ended")
 		}
 		for i, st := range open {
-			if held := st.(*stream).in.held; held > initialWindow+64<<10 {
+			if held := st.(*stream).in.held; held > initialWindow+maxChunk {
 				t.Errorf("stream %d holds %d bytes for %d", i, held, initialWindow)
 			}
 			if got := accountOf(st).Reserved(); got != initialWindow {

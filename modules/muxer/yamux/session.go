@@ -36,13 +36,13 @@ var (
 // has something to write does that itself, and for others on the way.
 type session struct {
 	muxer     *Muxer
-	conn      net.Conn
 	initiator bool // the local IDs are odd
 	memory    core.ConnMemory
-	begin     time.Time     // times of the session are since then
-	heard     atomic.Int64  // when something came at last
-	head      header        // of the frame that is read; the receiver's
-	done      chan struct{} // closed at the end
+	begin     time.Time    // times of the session are since then
+	heard     atomic.Int64 // when something came at last
+	head      header       // of the frame that is read; the receiver's
+	input
+	done chan struct{} // closed at the end
 
 	running sync.WaitGroup // the receiver, and who writes for it
 	closing atomic.Bool
@@ -79,13 +79,13 @@ type session struct {
 func newSession(m *Muxer, conn net.Conn, initiator bool, memory core.ConnMemory) *session {
 	s := &session{
 		muxer:     m,
-		conn:      conn,
 		initiator: initiator,
 		memory:    memory,
 		begin:     time.Now(),
 		done:      make(chan struct{}),
 	}
 	s.incoming.L, s.openable.L = &s.mu, &s.mu
+	s.input.init(conn, &m.pool)
 	s.output.init(&s.mu)
 	return s
 }
