@@ -530,6 +530,32 @@ func TestEvil_C8_SilentPeer(t *testing.T) {
 	})
 }
 
+// Who answers when asked is left alone, however short keepalive is.
+func TestPeerThatOnlyAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newRawPeer(t, `{"keepalive": "1s"}`, coretest.NewMemory(-1), true)
+		asked := 0
+		p.wg.Go(func() {
+			for {
+				var h header
+				if _, err := io.ReadFull(p.conn, h[:]); err != nil {
+					return
+				}
+				if h.kind() == typePing && h.flags() == flagSYN {
+					asked++
+					time.Sleep(3 * time.Second)
+					p.send(typePing, flagACK, 0, h.length())
+				}
+			}
+		})
+		time.Sleep(time.Minute)
+		if p.ended() || asked < 5 || asked > 30 {
+			t.Errorf("ended %v; it was asked %d times in a minute", p.ended(), asked)
+		}
+		p.close()
+	})
+}
+
 func TestEvil_C8_PeerThatDoesNotRead(t *testing.T) {
 	for _, config := range []string{`{}`, `{"write_timeout": "1s"}`} {
 		synctest.Test(t, func(t *testing.T) {

@@ -13,14 +13,14 @@ func (s *session) checkLife() {
 	if s.end != nil {
 		return
 	}
-	silent := s.now() - time.Duration(s.heard.Load())
+	now, heard := s.now(), time.Duration(s.heard.Load())
+	silent := now - heard
 	switch {
 	case silent < keepalive:
-		s.asked = false
 		s.timer.Reset(keepalive - silent)
-	case !s.asked:
-		s.asked = true
-		s.post(s.rtt.ask(s.now()))
+	case s.asked <= heard:
+		s.asked = now
+		s.post(s.rtt.ask(now))
 		s.flushLater()
 		s.timer.Reset(patience)
 	default:

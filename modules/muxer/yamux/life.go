@@ -8,8 +8,8 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
-// What happens to a stream in its life, but for what the remote does to it.
-// The caller of what is not a method without its own lock holds the session's.
+// What happens to a stream in its life, but for what the remote does to it. The
+// callers hold the session's lock if a function does not take it.
 
 // add has the session know a stream by its ID.
 func (s *session) add(st *stream) {

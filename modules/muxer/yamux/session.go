@@ -73,7 +73,7 @@ type session struct {
 	resets    meter
 	abuses    meter
 	rtt       roundTrip
-	asked     bool // for a sign of life
+	asked     time.Duration // when the remote was asked for a sign of life at last
 }
 
 func newSession(m *Muxer, conn net.Conn, initiator bool, memory core.ConnMemory) *session {

@@ -2,9 +2,7 @@
 
 package yamux
 
-import (
-	"os"
-)
+import "os"
 
 // queuedWrite is how many bytes of data are copied into the buffer of waiting
 // frames at a time. Who writes more waits for the turn, and copies it when nobody
