@@ -117,7 +117,9 @@ func TestEvil_C6_RandomFrames(t *testing.T) {
 	for seed := range uint64(400) {
 		withRawPeer(t, func(t *testing.T, p *rawPeer) {
 			for range 3 {
-				open(t, p.session)
+				if _, err := p.session.OpenStream(t.Context()); err != nil {
+					t.Fatal(err)
+				}
 			}
 			synctest.Wait()
 			r := rand.New(rand.NewPCG(seed, 1))
@@ -181,7 +183,10 @@ func FuzzSession(f *testing.F) {
 func fuzzSession(t *testing.T, initiator, raw bool, data []byte) {
 	mine, its := memnet.Pipe()
 	memory := coretest.NewMemory(8 * initialWindow)
-	s := coretest.MustLoad[*Muxer](t, "yamux", `{}`).mux(its, initiator, memory)
+	s, err := coretest.MustLoad[*Muxer](t, "yamux", `{}`).mux(its, initiator, memory)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var wg sync.WaitGroup
 	wg.Go(func() { _, _ = io.Copy(io.Discard, mine) })
 	wg.Go(func() {

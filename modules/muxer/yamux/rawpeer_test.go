@@ -34,7 +34,11 @@ func newRawPeer(t testing.TB, config string, memory *coretest.Memory, deaf bool)
 	t.Helper()
 	mine, its := memnet.Pipe()
 	m := coretest.MustLoad[*Muxer](t, "yamux", config)
-	p := &rawPeer{t: t, conn: mine, session: m.mux(its, false, memory), memory: memory}
+	s, err := m.mux(its, false, memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &rawPeer{t: t, conn: mine, session: s, memory: memory}
 	if !deaf {
 		p.wg.Go(p.read)
 	}
