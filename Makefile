@@ -3,10 +3,12 @@
 # How long, or how often (Nx), each fuzz target runs. A count is the default: where time
 # runs out, Go may take its own deadline for a finding.
 FUZZTIME ?= 2000x
+# The inputs that fuzzing has found so far
+CORPUS := .ci/corpus.tar.gz
 # Flags of the two runners: make interop RUN='--peers go', make bench RUN='--reps 3 --only stream'
 RUN ?=
 
-.PHONY: help build test short lint fmt fuzz interop kubo browser bench bench-dht bench-quick generate check clean
+.PHONY: help build test short lint fmt fuzz corpus interop kubo browser bench bench-dht bench-quick generate check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -28,7 +30,8 @@ fmt: ## format all Go files
 	gofmt -w $$(git ls-files '*.go')
 
 fuzz: ## every fuzz target, for FUZZTIME each (2000x)
-	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && \
+	@found=$$(go env GOCACHE)/fuzz/$$(go list -m) && mkdir -p "$$found" && tar -xzf $(CORPUS) -C "$$found" && \
+	tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && \
 	for pkg in $$(git grep -l '^func Fuzz' -- '*_test.go' ':!interop/go' | xargs -n 1 dirname | sort -u); do \
 		go test -c -fuzz . -o "$$tmp/fuzz" "./$$pkg" && cd "$$pkg" && \
 		cache=$$(go env GOCACHE)/fuzz/$$(go list .) && targets=$$("$$tmp/fuzz" -test.list '^Fuzz') || exit 1; \
@@ -38,6 +41,9 @@ fuzz: ## every fuzz target, for FUZZTIME each (2000x)
 		done; \
 		cd - >/dev/null; \
 	done
+
+corpus: ## keep the inputs that fuzzing has found here, for all who run make fuzz
+	tar -C "$$(go env GOCACHE)/fuzz/$$(go list -m)" --sort=name --mtime=@0 --owner=0 --group=0 --mode=u=rwX,go=rX -cf - . | gzip -9n > $(CORPUS)
 
 interop: ## the matrix against go-libp2p, js-libp2p and py-libp2p, which it sets up
 	go run ./interop/run $(RUN)
