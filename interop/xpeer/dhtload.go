@@ -139,9 +139,9 @@ func (l *dhtLoad) run(ctx context.Context, p peer.ID) (*latencyResult, error) {
 // findNode makes one request and returns how many peers the answer names.
 func findNode(s core.Stream, key []byte) (named int, err error) {
 	const (
-		typeField   = 1<<3 | 0
+		typeField   = 1 << 3 // a varint
 		findNode    = 4
-		keyField    = 2<<3 | 2
+		keyField    = 2<<3 | 2 // bytes
 		closerField = 8
 		maxAnswer   = 1 << 20
 	)
