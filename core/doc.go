@@ -20,8 +20,8 @@
 //
 // Then the host starts: it starts the transports, securities and muxers that
 // are a [Service] too, binds the listeners, calls Start on every other service
-// in the order nat, routing, pubsub, discovery, protocols, and only then opens
-// the doors to peers. Closing goes the other way. A reload starts
+// in the order storage, nat, routing, pubsub, discovery, protocols, and only
+// then opens the doors to peers. Closing goes the other way. A reload starts
 // the new modules beside the running ones, and closes those that are no longer
 // wanted only after everything new has started; a module whose JSON did not
 // change is not touched, nor is any connection.
