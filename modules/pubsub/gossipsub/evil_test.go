@@ -379,7 +379,7 @@ func TestEvil_G10_ValidationOverload(t *testing.T) {
 // A peer that does not read costs little, does not hold up others, and is left
 // in the end.
 func TestEvil_G11_SlowReader(t *testing.T) {
-	inBubble(t, `{}`, 4, func(t *testing.T, v core.Topics, _ core.Subscription, n []*coretest.FakeNode) {
+	inBubble(t, `{}`, 4, func(t *testing.T, v core.Topics, news core.Subscription, n []*coretest.FakeNode) {
 		deaf := attack(t, n[1], n[0], true)
 		deaf.send(subscribe("news"))
 		var others []*attacker
@@ -406,6 +406,11 @@ func TestEvil_G11_SlowReader(t *testing.T) {
 			if p.Peer == n[1].ID() {
 				t.Error("it is still a peer")
 			}
+		}
+		next(t, news)
+		deaf.send(publish(signed(t, n[1], "news", "unjudged", 1)))
+		if got := next(t, news); len(got) != 0 {
+			t.Errorf("it is still listened to: %q", got)
 		}
 	})
 }

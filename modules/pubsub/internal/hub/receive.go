@@ -110,7 +110,8 @@ func (h *Hub) frame(from peer.ID, b []byte) error {
 func (h *Hub) listen(from peer.ID, m *rpc.RPC) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed || h.router.Graylisted(from, time.Now()) {
+	// Who takes nothing is no peer any more, and nothing is taken from it.
+	if h.closed || h.remotes[from] == nil || h.router.Graylisted(from, time.Now()) {
 		return false
 	}
 	if m.Excess > 0 {
