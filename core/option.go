@@ -41,6 +41,7 @@ const (
 	forceDirectKey
 	dialNameKey
 	noLookupKey
+	dialAsKey
 )
 
 // AllowLimited lets NewStream use a limited connection.

@@ -100,6 +100,15 @@ type Addrs interface {
 	Addrs() []ma.Multiaddr
 	// Announce adds addresses to Addrs until withdraw is called.
 	Announce(addrs ...ma.Multiaddr) (withdraw func())
+	// Suggest adds addresses that may be the node's, such as those that a
+	// router promises, to Candidates until withdraw is called. They are among
+	// Addrs as soon as a [ReachReporter] says that they can be reached, or at
+	// once if none runs.
+	Suggest(addrs ...ma.Multiaddr) (withdraw func())
+	// Candidates are the addresses at which the node may be reached: Addrs,
+	// what is suggested or was seen by some peers, and those that are not told
+	// to peers because they cannot be reached.
+	Candidates() []ma.Multiaddr
 }
 
 // Names looks up addresses that are names.
@@ -162,4 +171,5 @@ type Node interface {
 	Events
 	Modules
 	Shares
+	Prober
 }

@@ -18,7 +18,8 @@ import (
 // fakeConn is one end of a connection between two [FakeNode]s.
 type fakeConn struct {
 	local, remote *FakeNode
-	other         *fakeConn // the other end
+	other         *fakeConn    // the other end
+	at            ma.Multiaddr // the local address, if it is not the node's
 	stat          core.ConnStat
 	done          chan struct{}
 
@@ -44,10 +45,15 @@ func newConns(from, to *FakeNode, limited bool) (out, in *fakeConn) {
 
 func (c *fakeConn) RemotePeer() peer.ID             { return c.remote.ID() }
 func (c *fakeConn) RemotePublicKey() peer.PublicKey { return c.remote.PublicKey() }
-func (c *fakeConn) LocalMultiaddr() ma.Multiaddr    { return c.local.addr }
-func (c *fakeConn) RemoteMultiaddr() ma.Multiaddr   { return c.remote.addr }
-func (c *fakeConn) Stat() core.ConnStat             { return c.stat }
-func (c *fakeConn) Done() <-chan struct{}           { return c.done }
+func (c *fakeConn) LocalMultiaddr() ma.Multiaddr {
+	if c.at != nil {
+		return c.at
+	}
+	return c.local.addr
+}
+func (c *fakeConn) RemoteMultiaddr() ma.Multiaddr { return c.remote.addr }
+func (c *fakeConn) Stat() core.ConnStat           { return c.stat }
+func (c *fakeConn) Done() <-chan struct{}         { return c.done }
 
 // Streams implements [core.Conn].
 func (c *fakeConn) Streams() []core.Stream {

@@ -35,6 +35,8 @@ type FakeNode struct {
 	errs     []error
 	modules  []any
 	announce []*[]ma.Multiaddr
+	suggest  []*[]ma.Multiaddr
+	open     []ma.Multiaddr // where probes get through
 	tags     map[peer.ID]map[string]int
 	names    map[string][]ma.Multiaddr
 }

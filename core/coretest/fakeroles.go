@@ -87,6 +87,29 @@ func (n *FakeNode) Announce(addrs ...ma.Multiaddr) (withdraw func()) {
 	}
 }
 
+// Suggest implements [core.Addrs]. It shows in Candidates alone.
+func (n *FakeNode) Suggest(addrs ...ma.Multiaddr) (withdraw func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.suggest = append(n.suggest, &addrs)
+	return func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.suggest = slices.DeleteFunc(n.suggest, func(a *[]ma.Multiaddr) bool { return a == &addrs })
+	}
+}
+
+// Candidates implements [core.Addrs].
+func (n *FakeNode) Candidates() []ma.Multiaddr {
+	list := n.Addrs()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, a := range n.suggest {
+		list = append(list, *a...)
+	}
+	return list
+}
+
 // SetName says what an address stands for; nothing makes it unknown again.
 func (n *FakeNode) SetName(name ma.Multiaddr, addrs ...ma.Multiaddr) {
 	n.mu.Lock()

@@ -42,6 +42,7 @@ func TestMuxedTransport(t *testing.T, newTransport func(*testing.T) core.MuxedTr
 		{"Match", m.testMatch},
 		{"Peers", m.testPeers},
 		{"WrongPeer", m.testWrongPeer},
+		{"DialAs", m.testDialAs},
 		{"DialCancelled", m.testDialCancelled},
 		{"DialClosedListener", m.testDialClosedListener},
 		{"AcceptAfterClose", m.testAcceptAfterClose},
@@ -96,10 +97,15 @@ func (m *muxedSuite) start(t *testing.T) *muxedPair {
 // connect returns both ends of a connection, which last until the test ends.
 func (m *muxedSuite) connect(t *testing.T, p *muxedPair) (client, server core.MuxedConn) {
 	t.Helper()
+	return m.connectWith(t, t.Context(), p)
+}
+
+func (m *muxedSuite) connectWith(t *testing.T, ctx context.Context, p *muxedPair) (client, server core.MuxedConn) {
+	t.Helper()
 	var wg sync.WaitGroup
 	var acceptErr error
 	wg.Go(func() { server, _, acceptErr = p.listener.Accept() })
-	client, err := p.client.Dial(t.Context(), p.listener.Multiaddr(), p.serverID, NewMemory(-1))
+	client, err := p.client.Dial(ctx, p.listener.Multiaddr(), p.serverID, NewMemory(-1))
 	if err != nil {
 		p.listener.Close()
 		wg.Wait()
@@ -177,6 +183,40 @@ func (m *muxedSuite) testWrongPeer(t *testing.T) {
 	}
 	p.listener.Close()
 	wait()
+}
+
+// testDialAs dials as somebody else, which is to be done from a port that the
+// node does not listen on.
+func (m *muxedSuite) testDialAs(t *testing.T) {
+	p := m.start(t)
+	l, err := p.client.Listen(m.listen, new(Admissions).Admit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	alias := NewIdentity(77)
+	_, server := m.connectWith(t, core.DialAs(t.Context(), alias), p)
+	if server.RemotePeer() != alias.ID() || !alias.ID().Matches(server.RemotePublicKey()) {
+		t.Errorf("the dial was by %s, want %s", server.RemotePeer(), alias.ID())
+	}
+	listens, _ := portOf(l.Multiaddr())
+	if from, ok := portOf(server.RemoteMultiaddr()); ok && from == listens {
+		t.Errorf("the dial came from port %s, which the node listens on", from)
+	}
+	_, server = m.connect(t, p) // the next one is the node's again
+	if server.RemotePeer() != p.clientID {
+		t.Errorf("the next dial was by %s, want %s", server.RemotePeer(), p.clientID)
+	}
+}
+
+// portOf returns the port of an address; ok is false if it has none.
+func portOf(a ma.Multiaddr) (port string, ok bool) {
+	for _, c := range a {
+		if c.Code() == ma.P_TCP || c.Code() == ma.P_UDP {
+			return c.Value(), true
+		}
+	}
+	return "", false
 }
 
 // acceptAll accepts and closes connections until the listener is closed.

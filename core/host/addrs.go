@@ -21,6 +21,8 @@ type addrs struct {
 	// bound lists the addresses of the listeners, interfaces the IP addresses
 	// of the machine.
 	bound, interfaces func() []ma.Multiaddr
+	// judged tells whether a module runs that finds out what can be reached.
+	judged func() bool
 	observed          observed.Manager
 
 	renewing sync.Mutex // held while the list is renewed, so that the newest stays
@@ -28,18 +30,27 @@ type addrs struct {
 	mu        sync.Mutex
 	rules     addrRules
 	announced map[*[]ma.Multiaddr]struct{} // one entry each call of Announce
+	suggested map[*[]ma.Multiaddr]struct{} // and of Suggest
+	verdicts  map[string]core.Reachability // of addresses, by their bytes, as a module found out
 	list      []ma.Multiaddr
+	possible  []ma.Multiaddr // the candidates
 	told      []ma.Multiaddr // the list in the last event
 	telling   bool           // somebody emits events, until told is list
 }
 
-func newAddrs(events core.Events, bound func() []ma.Multiaddr) *addrs {
+func newAddrs(events core.Events, bound func() []ma.Multiaddr, judged func() bool) *addrs {
 	a := &addrs{
 		events:     events,
 		bound:      bound,
+		judged:     judged,
 		interfaces: interfaceAddrs,
 		announced:  make(map[*[]ma.Multiaddr]struct{}),
+		suggested:  make(map[*[]ma.Multiaddr]struct{}),
 	}
+	core.On(events, func(e core.AddrsReachabilityChanged) {
+		a.judge(e.Addrs)
+		a.update()
+	})
 	core.On(events, func(core.ListenersChanged) { a.update() })
 	core.On(events, func(e core.Identified) {
 		if a.observed.Add(e.Conn, e.ObservedAddr, bound()) {
@@ -71,19 +82,46 @@ func (a *addrs) Addrs() []ma.Multiaddr {
 	return slices.Clone(a.list)
 }
 
+// Candidates implements [core.Addrs].
+func (a *addrs) Candidates() []ma.Multiaddr {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.possible)
+}
+
 // Announce implements [core.Addrs].
 func (a *addrs) Announce(list ...ma.Multiaddr) (withdraw func()) {
+	return a.enter(a.announced, list)
+}
+
+// Suggest implements [core.Addrs].
+func (a *addrs) Suggest(list ...ma.Multiaddr) (withdraw func()) {
+	return a.enter(a.suggested, list)
+}
+
+// enter adds a list to one of the sets until withdraw is called.
+func (a *addrs) enter(set map[*[]ma.Multiaddr]struct{}, list []ma.Multiaddr) (withdraw func()) {
 	entry := slices.Clone(list)
 	a.mu.Lock()
-	a.announced[&entry] = struct{}{}
+	set[&entry] = struct{}{}
 	a.mu.Unlock()
 	a.update()
 	return sync.OnceFunc(func() {
 		a.mu.Lock()
-		delete(a.announced, &entry)
+		delete(set, &entry)
 		a.mu.Unlock()
 		a.update()
 	})
+}
+
+// judge notes which addresses can be reached.
+func (a *addrs) judge(list []core.AddrReachability) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.verdicts = make(map[string]core.Reachability, len(list))
+	for _, r := range list {
+		a.verdicts[string(r.Addr.Bytes())] = r.Reachability
+	}
 }
 
 // update renews the list and emits [core.LocalAddrsChanged] if it changed.
@@ -111,14 +149,36 @@ func (a *addrs) renew() {
 	defer a.renewing.Unlock()
 	bound := a.bound()
 	list := append(reachable(bound, a.interfaces), a.observed.Addrs(bound)...)
+	perhaps := a.observed.Candidates(bound)
+	judged := a.judged()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for entry := range a.announced {
 		list = append(list, *entry...)
 	}
-	list = a.rules.apply(list)
+	for entry := range a.suggested {
+		perhaps = append(perhaps, *entry...)
+		if !judged {
+			list = append(list, *entry...)
+		}
+	}
+	perhaps = append(perhaps, list...)
+	a.possible = sorted(a.rules.apply(slices.Clone(perhaps)))
+	list = slices.DeleteFunc(list, func(x ma.Multiaddr) bool {
+		return a.verdicts[string(x.Bytes())] == core.ReachabilityPrivate
+	})
+	for _, x := range perhaps {
+		if a.verdicts[string(x.Bytes())] == core.ReachabilityPublic {
+			list = append(list, x)
+		}
+	}
+	a.list = sorted(a.rules.apply(list))
+}
+
+// sorted puts addresses in order, each once.
+func sorted(list []ma.Multiaddr) []ma.Multiaddr {
 	slices.SortFunc(list, func(x, y ma.Multiaddr) int { return x.Compare(y) })
-	a.list = slices.CompactFunc(list, ma.Multiaddr.Equal)
+	return slices.CompactFunc(list, ma.Multiaddr.Equal)
 }
 
 // reachable replaces unspecified addresses by those of the machine that peers

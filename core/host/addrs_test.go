@@ -79,12 +79,13 @@ type listing struct {
 	*addrs
 	bus    *eventbus.Bus
 	bound  []ma.Multiaddr
+	judged bool // a module finds out what can be reached
 	events []string
 }
 
 func newListing(t *testing.T, bound ...string) *listing {
 	l := &listing{bus: eventbus.New(func(event, recovered any, _ []byte) { t.Errorf("panic: %v", recovered) }), bound: addrList(bound...)}
-	l.addrs = newAddrs(l.bus, func() []ma.Multiaddr { return l.bound })
+	l.addrs = newAddrs(l.bus, func() []ma.Multiaddr { return l.bound }, func() bool { return l.judged })
 	l.addrs.interfaces = machine
 	core.On(l.bus, func(e core.LocalAddrsChanged) {
 		l.events = append(l.events, fmt.Sprint(e.Addrs))
@@ -103,6 +104,47 @@ func (l *listing) expect(t *testing.T, step, addrs string, events ...string) {
 		t.Errorf("%s: events (-want +got) %s", step, diff)
 	}
 	l.events = nil
+}
+
+// verdicts says of addresses, in turn, what a module has found out.
+func (l *listing) say(r core.Reachability, addrs ...string) {
+	var e core.AddrsReachabilityChanged
+	for _, a := range addrList(addrs...) {
+		e.Addrs = append(e.Addrs, core.AddrReachability{Addr: a, Reachability: r})
+	}
+	l.bus.Emit(e)
+}
+
+func TestReachability(t *testing.T) {
+	const bound, mapped = "/ip4/203.0.114.1/tcp/1", "/ip4/203.0.114.2/tcp/2"
+	l := newListing(t, bound)
+	l.judged = true
+	l.update()
+	l.expect(t, "before", "["+bound+"]", "["+bound+"]")
+	withdraw := l.Suggest(addrList(mapped)...)
+	l.expect(t, "suggested", "["+bound+"]")
+	if got := fmt.Sprint(l.Candidates()); got != "["+bound+" "+mapped+"]" {
+		t.Errorf("candidates %s", got)
+	}
+	l.say(core.ReachabilityUnknown, bound, mapped)
+	l.expect(t, "unknown", "["+bound+"]")
+	l.say(core.ReachabilityPublic, bound, mapped)
+	l.expect(t, "reachable", "["+bound+" "+mapped+"]", "["+bound+" "+mapped+"]")
+	l.say(core.ReachabilityPrivate, bound, mapped)
+	l.expect(t, "unreachable", "[]", "[]")
+	if got := len(l.Candidates()); got != 2 {
+		t.Errorf("%d candidates", got)
+	}
+	l.say(core.ReachabilityPublic, "/ip4/203.0.114.9/tcp/9")
+	l.expect(t, "an address that nobody thought of", "["+bound+"]", "["+bound+"]")
+	l.judged = false
+	l.say(core.ReachabilityUnknown)
+	l.expect(t, "nobody finds out", "["+bound+" "+mapped+"]", "["+bound+" "+mapped+"]")
+	withdraw()
+	l.expect(t, "withdrawn", "["+bound+"]", "["+bound+"]")
+	l.configure(addrRules{announce: addrList(mapped)})
+	l.say(core.ReachabilityPrivate, mapped)
+	l.expect(t, "what the operator announces stays", "["+mapped+"]", "["+mapped+"]")
 }
 
 func TestAnnounce(t *testing.T) {

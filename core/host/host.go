@@ -84,6 +84,7 @@ type (
 		core.Events
 		moduleList
 		*core.ShareTable
+		core.Prober
 	}
 	connTable  = core.Conns
 	addrBook   = core.Addrs
@@ -117,7 +118,7 @@ func New(s Settings) (*Host, error) {
 	}
 	h.book = book
 	h.keeper = newKeeper(book, log)
-	h.addrs = newAddrs(bus, h.bound)
+	h.addrs = newAddrs(bus, h.bound, h.judged)
 	resolver := resolve.New(s.Resolver)
 	h.swarm = swarm.New(swarm.Settings{
 		Identity: id,
@@ -131,7 +132,7 @@ func New(s Settings) (*Host, error) {
 		OwnAddrs: h.addrs.Addrs,
 		Routing:  h.routing,
 	})
-	h.Node = node{id, h.swarm, h.swarm, book, h.swarm, h.addrs, names{resolver}, bus, h, new(core.ShareTable)}
+	h.Node = node{id, h.swarm, h.swarm, book, h.swarm, h.addrs, names{resolver}, bus, h, new(core.ShareTable), h.swarm}
 	h.identify = identify.New(identify.Settings{
 		Node:            h,
 		Conns:           h.swarm.Conns,
@@ -164,6 +165,12 @@ func (h *Host) networkChanged() {
 func (h *Host) routing() (core.PeerRouting, bool) {
 	_, ok := core.Find[core.PeerRouting](h)
 	return core.Routers{Of: h}, ok
+}
+
+// judged tells whether a module finds out which addresses can be reached.
+func (h *Host) judged() bool {
+	_, ok := core.Find[core.ReachReporter](h)
+	return ok
 }
 
 // Modules implements [core.Modules].

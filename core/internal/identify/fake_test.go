@@ -67,6 +67,12 @@ func newNode(t testing.TB, seed uint64, addrs ...string) *node {
 	return n
 }
 
+// Suggest implements [core.Addrs].
+func (*node) Suggest(...ma.Multiaddr) (withdraw func()) { return func() {} }
+
+// Candidates implements [core.Addrs].
+func (n *node) Candidates() []ma.Multiaddr { return n.Addrs() }
+
 func (n *node) start(t testing.TB) *node {
 	n.svc = New(Settings{
 		Node: n, Book: n.book, Protocols: n.protocols,

@@ -26,6 +26,9 @@ import (
 const (
 	// leastObservers is from how many networks an address must have been seen.
 	leastObservers = 4
+	// fewestObservers is from how many networks one must have been seen to be
+	// worth finding out about.
+	fewestObservers = 2
 	// mostOutside is how many addresses may stand for one listener's.
 	mostOutside = 3
 )
@@ -102,7 +105,7 @@ func (m *Manager) Add(c core.Conn, seen ma.Multiaddr, listen []ma.Multiaddr) (ch
 		m.seen[o.pair] = networks
 	}
 	networks[o.network]++
-	return changed || networks[o.network] == 1 && len(networks) >= leastObservers
+	return changed || networks[o.network] == 1 && len(networks) >= fewestObservers
 }
 
 // observe checks whether an observation can be of use.
@@ -148,11 +151,18 @@ func (m *Manager) removeLocked(c core.Conn, o observation) (changed bool) {
 	if len(networks) == 0 {
 		delete(m.seen, o.pair)
 	}
-	return before >= leastObservers && len(networks) < before
+	return before >= fewestObservers && len(networks) < before
 }
 
 // Addrs are the addresses from outside that stand for those of listen.
-func (m *Manager) Addrs(listen []ma.Multiaddr) []ma.Multiaddr {
+func (m *Manager) Addrs(listen []ma.Multiaddr) []ma.Multiaddr { return m.seenBy(leastObservers, listen) }
+
+// Candidates are those that may: fewer peers have seen them.
+func (m *Manager) Candidates(listen []ma.Multiaddr) []ma.Multiaddr {
+	return m.seenBy(fewestObservers, listen)
+}
+
+func (m *Manager) seenBy(least int, listen []ma.Multiaddr) []ma.Multiaddr {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var list []ma.Multiaddr
@@ -165,23 +175,23 @@ func (m *Manager) Addrs(listen []ma.Multiaddr) []ma.Multiaddr {
 		if a[0].Code() == ma.P_IP6ZONE {
 			rest = a[3:]
 		}
-		for _, outside := range m.outsideLocked(l) {
+		for _, outside := range m.outsideLocked(l, least) {
 			list = append(list, slices.Concat(outside.multiaddr(), rest))
 		}
 	}
 	return list
 }
 
-// outsideLocked lists the endpoints that were seen for l often enough, the most
-// seen first.
-func (m *Manager) outsideLocked(l endpoint) []endpoint {
+// outsideLocked lists the endpoints that were seen for l from at least so many
+// networks, the most seen first.
+func (m *Manager) outsideLocked(l endpoint, least int) []endpoint {
 	type seen struct {
 		endpoint
 		networks int
 	}
 	var all []seen
 	for p, networks := range m.seen {
-		if p.local == l && len(networks) >= leastObservers {
+		if p.local == l && len(networks) >= least {
 			all = append(all, seen{p.outside, len(networks)})
 		}
 	}

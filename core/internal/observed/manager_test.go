@@ -51,7 +51,7 @@ func TestFourNetworks(t *testing.T) {
 	var conns []*conn
 	for n := range 4 {
 		conns = append(conns, from(n))
-		if changed := m.Add(conns[n], ma.StringCast(mine), listen); changed != (n == 3) {
+		if changed := m.Add(conns[n], ma.StringCast(mine), listen); changed != (n >= 1) {
 			t.Errorf("observer %d: changed is %v", n+1, changed)
 		}
 		want := ""
@@ -60,6 +60,9 @@ func TestFourNetworks(t *testing.T) {
 		}
 		if got := text(m.Addrs(listen)); got != want {
 			t.Errorf("%d observers: %q, want %q", n+1, got, want)
+		}
+		if got := len(m.Candidates(listen)); (got > 0) != (n >= 1) {
+			t.Errorf("%d observers: %d candidates", n+1, got)
 		}
 	}
 	if m.Add(conns[3], ma.StringCast(mine), listen) {

@@ -92,7 +92,8 @@ func (t *fakeTransport) Dial(ctx context.Context, a ma.Multiaddr, p peer.ID, _ c
 	case l.self.ID() != p:
 		return nil, &core.PeerMismatchError{Want: p, Got: l.self.ID()}
 	}
-	here, there := newSessions(t.self, l.self, a)
+	self, _ := core.DialIdentity(ctx, t.self)
+	here, there := newSessions(self, l.self, a)
 	admission, err := l.admit(there.RemoteMultiaddr())
 	if err != nil {
 		return nil, memnet.ErrRefused
@@ -101,8 +102,10 @@ func (t *fakeTransport) Dial(ctx context.Context, a ma.Multiaddr, p peer.ID, _ c
 	case l.waiting <- admitted{there, admission}:
 		return here, nil
 	case <-l.closed:
+		admission.Done()
 		return nil, memnet.ErrRefused
 	case <-ctx.Done():
+		admission.Done()
 		return nil, ctx.Err()
 	}
 }
@@ -157,7 +160,7 @@ func (l *fakeListener) Multiaddr() ma.Multiaddr { return l.addr }
 
 // fakeSession is one end of a connection.
 type fakeSession struct {
-	local, remote *coretest.Identity
+	local, remote core.Identity
 	addr          ma.Multiaddr
 	other         *fakeSession
 	accepting     chan *fakeStream
@@ -171,8 +174,8 @@ type fakeSession struct {
 }
 
 // newSessions returns the dialler's and the listener's end of a connection.
-func newSessions(a, b *coretest.Identity, addr ma.Multiaddr) (here, there *fakeSession) {
-	end := func(local, remote *coretest.Identity) *fakeSession {
+func newSessions(a, b core.Identity, addr ma.Multiaddr) (here, there *fakeSession) {
+	end := func(local, remote core.Identity) *fakeSession {
 		return &fakeSession{local: local, remote: remote, addr: addr, accepting: make(chan *fakeStream, 64), done: make(chan struct{})}
 	}
 	here, there = end(a, b), end(b, a)

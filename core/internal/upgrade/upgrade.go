@@ -136,9 +136,10 @@ func (u *Upgrader) upgrade(ctx context.Context, raw manet.Conn, r Request) (*Con
 	if err != nil {
 		return nil, err
 	}
+	identity, _ := core.DialIdentity(ctx, u.identity)
 	done := r.step("handshake")
 	secure, err := offer.securities[security].Secure(ctx, conn, core.Handshake{
-		Identity:  u.identity,
+		Identity:  identity,
 		Initiator: r.Initiator,
 		Expect:    r.Expect,
 		Muxers:    offer.muxerNames,

@@ -183,14 +183,20 @@ func (t *Transport) Dial(ctx context.Context, a ma.Multiaddr, p peer.ID, m core.
 	if err != nil {
 		return nil, err
 	}
-	_, identity, dialer, err := t.running()
+	node, identity, dialer, err := t.running()
 	if err != nil {
 		return nil, err
 	}
 	if p == "" {
 		return nil, errors.New("no peer to expect")
 	}
-	port, err := dialer.Join(to)
+	who, alias := core.DialIdentity(ctx, node)
+	if alias {
+		if identity, err = tls.NewIdentity(who); err != nil {
+			return nil, err
+		}
+	}
+	port, err := dialer.Join(to, alias)
 	if err != nil {
 		return nil, err
 	}

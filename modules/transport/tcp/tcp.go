@@ -120,7 +120,8 @@ func (t *Transport) Dial(ctx context.Context, a ma.Multiaddr) (manet.Conn, error
 	if err != nil {
 		return nil, err
 	}
-	d := tcpport.Dialer{Reuse: !t.NoReuse, Kind: tcpport.Multistream, Timeout: time.Duration(t.ConnectTimeout)}
+	_, alias := core.DialIdentity(ctx, nil)
+	d := tcpport.Dialer{Reuse: !t.NoReuse && !alias, Kind: tcpport.Multistream, Timeout: time.Duration(t.ConnectTimeout)}
 	c, err := d.Dial(ctx, t.ports(), to)
 	if err != nil {
 		return nil, err

@@ -166,8 +166,9 @@ func (c *conn) authenticate(ctx context.Context, t *Transport, channel *webrtcst
 	if s.client {
 		client, server = server, client
 	}
+	identity, _ := core.DialIdentity(ctx, t.identity)
 	secured, err := t.noise.Handshake(ctx, handshakeChannel{channel, c.link},
-		core.Handshake{Identity: t.identity, Initiator: !s.client, Expect: s.expect},
+		core.Handshake{Identity: identity, Initiator: !s.client, Expect: s.expect},
 		noise.Options{Prologue: prologue(client, server)})
 	if err != nil {
 		return err

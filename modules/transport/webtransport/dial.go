@@ -30,7 +30,8 @@ func (t *Transport) Dial(ctx context.Context, a ma.Multiaddr, p peer.ID, m core.
 	if err != nil {
 		return nil, err
 	}
-	port, err := t.dialer.Join(e.at)
+	_, alias := core.DialIdentity(ctx, nil)
+	port, err := t.dialer.Join(e.at, alias)
 	if err != nil {
 		return nil, err
 	}

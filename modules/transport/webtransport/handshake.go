@@ -45,7 +45,7 @@ func (t *Transport) identifyClient(ctx context.Context, c *conn, certHashes [][]
 // handshake runs Noise on the first stream of a session, which serves nothing
 // else: the session is encrypted already.
 func (t *Transport) handshake(ctx context.Context, c *conn, s *webtransport.Stream, h core.Handshake, o noise.Options) (*noise.Conn, error) {
-	h.Identity = t.node
+	h.Identity, _ = core.DialIdentity(ctx, t.node)
 	remote, err := t.noise.Handshake(ctx, noiseStream{s, c.quic}, h, o)
 	if err != nil {
 		return nil, err

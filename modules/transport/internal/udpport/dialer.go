@@ -29,8 +29,12 @@ type Dialer struct {
 // NewDialer returns a dialer for the node. It has to be closed.
 func NewDialer(n Node) *Dialer { return &Dialer{node: n, linger: dialLinger} }
 
-// Join returns the port to dial an address from, as [JoinFor] does.
-func (d *Dialer) Join(to netip.AddrPort) (*Port, error) {
+// Join returns the port to dial an address from, as [JoinFor] does, or one that
+// nobody else joins.
+func (d *Dialer) Join(to netip.AddrPort, alone bool) (*Port, error) {
+	if alone {
+		return joinAlone(d.node, to)
+	}
 	p, err := JoinFor(d.node, to)
 	if err == nil && !p.socket.listed {
 		d.keep(p.socket)

@@ -76,7 +76,7 @@ func TestDialer(t *testing.T) {
 	l := listenOn(t, mustJoin(t, n, loopback4), "libp2p", new(coretest.Admissions))
 	d := NewDialer(client)
 	from := func() uint16 {
-		p, err := d.Join(l.socket.at)
+		p, err := d.Join(l.socket.at, false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -61,9 +61,9 @@ func Join(n Node, at netip.AddrPort) (*Port, error) {
 // and that packets to there can come from, or else one of any number that all
 // such dials of the node share.
 func JoinFor(n Node, to netip.AddrPort) (*Port, error) {
-	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
-	if !to.IsValid() || to.Addr().IsUnspecified() || to.Port() == 0 {
-		return nil, fmt.Errorf("udp %s: no address to dial", to)
+	to, wild, err := target(to)
+	if err != nil {
+		return nil, err
 	}
 	t, leave, err := shareTable(n)
 	if err != nil {
@@ -75,18 +75,38 @@ func JoinFor(n Node, to netip.AddrPort) (*Port, error) {
 			return p, nil
 		}
 	}
-	wild := netip.IPv4Unspecified()
-	if to.Addr().Is6() {
-		wild = netip.IPv6Unspecified()
-	}
 	return share(n, anyPortKey{wild}, func() (*socket, error) { return open(n, netip.AddrPortFrom(wild, 0), false) })
+}
+
+// joinAlone returns a port of any number to dial an address from, which nobody
+// else joins.
+func joinAlone(n Node, to netip.AddrPort) (*Port, error) {
+	_, wild, err := target(to)
+	if err != nil {
+		return nil, err
+	}
+	return share(n, new(lonePortKey), func() (*socket, error) { return open(n, netip.AddrPortFrom(wild, 0), false) })
+}
+
+// target is an address to dial, and the one to dial it from.
+func target(a netip.AddrPort) (to netip.AddrPort, wild netip.Addr, err error) {
+	to = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	if !to.IsValid() || to.Addr().IsUnspecified() || to.Port() == 0 {
+		return to, wild, fmt.Errorf("udp %s: no address to dial", to)
+	}
+	if to.Addr().Is6() {
+		return to, netip.IPv6Unspecified(), nil
+	}
+	return to, netip.IPv4Unspecified(), nil
 }
 
 // Keys of what is shared.
 type (
 	portKey    struct{ at netip.AddrPort }
 	anyPortKey struct{ ip netip.Addr }
-	tableKey   struct{}
+	// lonePortKey is one port's by being a pointer; hence its size.
+	lonePortKey struct{ _ byte }
+	tableKey    struct{}
 )
 
 // gone is the opening of a socket that is wanted only if it is open.
