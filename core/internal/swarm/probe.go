@@ -49,6 +49,9 @@ func (s *Swarm) probe(ctx context.Context, p peer.ID, addr ma.Multiaddr) (*probe
 	timeout := time.Duration(policy.AttemptTimeout)
 	ctx, cancel := context.WithTimeoutCause(core.DialAs(ctx, alias), timeout, &timeoutError{after: timeout})
 	defer cancel()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	at := &attempt{DialAttempt: core.DialAttempt{Addr: addr}}
 	if err := s.attempt(ctx, p, at); err != nil {
 		return nil, err
