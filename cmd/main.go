@@ -23,9 +23,10 @@ const defaultTimeout = time.Minute
 
 // Main runs the command that the arguments name and exits: with 0 if it went
 // well, 1 if it or a node's start failed, 2 if a node was forced to quit, 3 if
-// it failed to quit cleanly.
-func Main() {
-	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+// it failed to quit cleanly. In docs is what 'xnode docs' shows of modules that
+// are not xnode's own, as 'xnode build' embeds it.
+func Main(docs ...[]byte) {
+	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, docs: docs}
 	if err := c.root().Execute(); err != nil {
 		c.complain(err)
 		os.Exit(caddy.ExitCodeFailedStartup)
@@ -41,6 +42,7 @@ var errShown = errors.New("failed")
 type cli struct {
 	in       io.Reader
 	out, err io.Writer
+	docs     [][]byte
 
 	json    bool
 	admin   string
@@ -75,7 +77,7 @@ func (c *cli) root() *cobra.Command {
 	group("node", c.runCommand(), c.startCommand(), c.stopCommand(), c.reloadCommand(), c.validateCommand(), c.keyCommand())
 	group("ask", c.idCommand(), c.peersCommand(), c.connectCommand(), c.disconnectCommand(), c.addrsCommand(),
 		c.pingCommand(), c.traceCommand(), c.limitsCommand(), c.routingCommand(), c.pubsubCommand(), c.statsCommand(), c.crawlCommand(), c.swarmCommand())
-	group("about", c.modulesCommand(), c.versionCommand(), c.buildInfoCommand(), c.environCommand(), c.manpageCommand())
+	group("about", c.modulesCommand(), c.docsCommand(), c.versionCommand(), c.buildInfoCommand(), c.environCommand(), c.manpageCommand())
 	root.SetCompletionCommandGroupID("about")
 	root.SetHelpCommandGroupID("about")
 	root.InitDefaultCompletionCmd()

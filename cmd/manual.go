@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/xnode-p2p/xnode/cmd/internal/reference"
 )
 
 func (c *cli) manpageCommand() *cobra.Command {
@@ -54,14 +56,14 @@ func writePages(cmd *cobra.Command, dir string) error {
 func page(cmd *cobra.Command) string {
 	var b strings.Builder
 	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
-	fmt.Fprintf(&b, ".TH %s 8 \"\" %s\n", roff(strings.ToUpper(name)), roff("xnode "+version()))
-	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", roff(name), roff(cmd.Short))
-	fmt.Fprintf(&b, ".SH SYNOPSIS\n.nf\n%s\n.fi\n", roff(cmd.UseLine()))
+	fmt.Fprintf(&b, ".TH %s 8 \"\" %s\n", reference.Roff(strings.ToUpper(name)), reference.Roff("xnode "+version()))
+	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", reference.Roff(name), reference.Roff(cmd.Short))
+	fmt.Fprintf(&b, ".SH SYNOPSIS\n.nf\n%s\n.fi\n", reference.Roff(cmd.UseLine()))
 	text := cmd.Long
 	if text == "" {
 		text = cmd.Short
 	}
-	fmt.Fprintf(&b, ".SH DESCRIPTION\n.nf\n%s\n.fi\n", roff(text))
+	fmt.Fprintf(&b, ".SH DESCRIPTION\n.nf\n%s\n.fi\n", reference.Roff(text))
 	if cmd.HasAvailableLocalFlags() {
 		b.WriteString(".SH OPTIONS\n")
 		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
@@ -76,7 +78,7 @@ func page(cmd *cobra.Command) string {
 			if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "[]" {
 				usage += " (default " + f.DefValue + ")"
 			}
-			fmt.Fprintf(&b, ".TP\n%s\n%s\n", roff(flag), roff(usage))
+			fmt.Fprintf(&b, ".TP\n%s\n%s\n", reference.Roff(flag), reference.Roff(usage))
 		})
 	}
 	var also []string
@@ -91,18 +93,9 @@ func page(cmd *cobra.Command) string {
 	if len(also) > 0 {
 		b.WriteString(".SH SEE ALSO\n")
 		for i, path := range also {
-			also[i] = roff(strings.ReplaceAll(path, " ", "-")) + "(8)"
+			also[i] = reference.Roff(strings.ReplaceAll(path, " ", "-")) + "(8)"
 		}
 		b.WriteString(strings.Join(also, ",\n") + "\n")
 	}
 	return b.String()
-}
-
-// roff escapes text: backslashes, hyphens, and dots at the beginning of a line.
-func roff(text string) string {
-	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n.", "\n\\&.", "\n'", "\n\\&'").Replace(text)
-	if strings.HasPrefix(text, ".") || strings.HasPrefix(text, "'") {
-		text = `\&` + text
-	}
-	return text
 }

@@ -5,6 +5,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -14,6 +15,37 @@ import (
 // Mistake is one mistake in a configuration document: where it is, what is
 // wrong and how to mend it.
 type Mistake = document.Error
+
+// Shape is what JSON a Go type takes, Field a key of an object, and Kind a kind
+// of JSON.
+type (
+	Shape = document.Shape
+	Field = document.Field
+	Kind  = document.Kind
+)
+
+// The kinds of JSON.
+const (
+	Any        = document.Any
+	Custom     = document.Custom
+	Text       = document.Text
+	String     = document.String
+	Integer    = document.Integer
+	Number     = document.Number
+	Boolean    = document.Boolean
+	Bytes      = document.Bytes
+	Duration   = document.Duration
+	Size       = document.Size
+	List       = document.List
+	Map        = document.Map
+	Object     = document.Object
+	ModuleMap  = document.ModuleMap
+	ModuleList = document.ModuleList
+	ModuleOne  = document.ModuleOne
+)
+
+// ShapeOf returns what JSON [CheckDocument] wants for a value of a type.
+func ShapeOf(t reflect.Type) Shape { return document.ShapeOf(t) }
 
 // Mistakes lists the mistakes that an error of [CheckDocument],
 // [ValidateDocument] or [LoadDocument] consists of, in their order. An error of

@@ -32,7 +32,7 @@ var layers = []layer{
 	{"core/peer", []string{"core/wire"}, "peers are value types"},
 	{"core/record", []string{"core/peer", "core/wire"}, "records are value types"},
 	{"core/memnet", []string{"core/peer"}, "the in-memory network is a net, not a node"},
-	{"core/internal/document", nil, "documents are checked against types found by reflection"},
+	{"core/internal/document", []string{"core"}, "documents are checked against types found by reflection"},
 	{"core/internal/evil", append(contract, "core/internal/...", "core/memnet"), "attackers are for tests of whole nodes"},
 	{"core/internal/...", append(contract, "core/internal/..."), "the parts of a node stand on the contract"},
 	{"core/host", append(contract, "core/internal/..."), "the host knows kinds of module, no module"},

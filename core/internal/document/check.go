@@ -193,7 +193,10 @@ func (c *checker) object(v *value, t reflect.Type, at *path, skip []string) {
 		c.mismatch(v, at, "an object")
 		return
 	}
-	fields := fieldsOf(t)
+	fields := make(map[string]reflect.Type)
+	for _, f := range FieldsOf(t) {
+		fields[f.Key] = f.Type
+	}
 	for _, m := range v.members {
 		field, ok := fields[m.key]
 		switch {
@@ -205,34 +208,6 @@ func (c *checker) object(v *value, t reflect.Type, at *path, skip []string) {
 			c.check(m.value, field, at.to(m.key))
 		}
 	}
-}
-
-// fieldsOf lists the JSON keys of a struct and their types. A key of the struct
-// itself hides one of an embedded struct. The structs in around embed it.
-func fieldsOf(t reflect.Type, around ...reflect.Type) map[string]reflect.Type {
-	own, embedded := make(map[string]reflect.Type), make(map[string]reflect.Type)
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		inner := f.Type
-		if inner.Kind() == reflect.Pointer {
-			inner = inner.Elem()
-		}
-		switch {
-		case f.Tag.Get("json") == "-":
-		case f.Anonymous && name == "" && inner.Kind() == reflect.Struct:
-			if !slices.Contains(around, inner) {
-				maps.Copy(embedded, fieldsOf(inner, append(around, t)...))
-			}
-		case !f.IsExported():
-		case name == "":
-			own[f.Name] = f.Type
-		default:
-			own[name] = f.Type
-		}
-	}
-	maps.Copy(embedded, own)
-	return embedded
 }
 
 // section checks a section of modules.
