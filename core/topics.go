@@ -135,10 +135,26 @@ const (
 	TopicIgnore
 )
 
-// TopicValidator is the kind of module that checks the messages of peers before
-// they are delivered and passed on.
+// TopicValidator is the kind of module that checks messages: those of peers
+// before they are delivered and passed on, the node's own before they are
+// published. One that is also a [Service] is started and closed by the module
+// that asks it.
 type TopicValidator interface {
-	// ValidateMessage says what is to become of a message. It ends with ctx,
-	// and may be called from many goroutines.
+	// ValidateMessage says what is to become of a message, which it does not
+	// change. It ends with ctx, and may be called from many goroutines. The
+	// data may be any bytes, and a message need not have an author; if it
+	// does, its signature is right. What it says after ctx has ended does not
+	// count: the message is ignored.
 	ValidateMessage(ctx context.Context, m *TopicMessage) TopicVerdict
+}
+
+// OrderedTopicValidator is a [TopicValidator] that is asked while the peer's
+// next message waits, and so about messages of one peer in the order in which
+// they came. It is for those that are done at once; others are asked about many
+// messages side by side, and hold up nobody.
+type OrderedTopicValidator interface {
+	TopicValidator
+
+	// ValidatesInOrder is there to be there, and is not called.
+	ValidatesInOrder()
 }

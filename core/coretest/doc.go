@@ -9,8 +9,9 @@
 //	tcp := coretest.MustLoad[core.RawTransport](t, "tcp", `{}`)
 //	coretest.TestRawTransport(t, tcp, ma.StringCast("/ip4/127.0.0.1/tcp/0"))
 //
-// and likewise with [TestSecurity], [TestMuxer], [TestMuxedTransport] and [TestStorage]. A
-// service has [TestLifecycle], and what it does is tested between fake nodes:
+// and likewise with [TestSecurity], [TestMuxer], [TestMuxedTransport], [TestStorage]
+// and [TestTopicValidator]. A service has [TestLifecycle], and what it does is
+// tested between fake nodes:
 //
 //	nodes := coretest.FakeNodes(t, 2)
 //	echo := coretest.MustLoad[core.Protocol](t, "echo", `{}`)

@@ -15,11 +15,19 @@ import (
 	_ "github.com/xnode-p2p/xnode/modules/muxer/yamux"
 	_ "github.com/xnode-p2p/xnode/modules/pubsub/gossipsub"
 	_ "github.com/xnode-p2p/xnode/modules/security/noise"
+	_ "github.com/xnode-p2p/xnode/modules/storage/memory"
 )
 
 func TestLifecycle(t *testing.T) {
 	coretest.TestLifecycle(t, func(t *testing.T) core.Service {
-		return coretest.MustLoad[core.PubSub](t, "gossipsub", `{"topics": ["news"]}`)
+		return coretest.MustLoad[core.PubSub](t, "gossipsub", `{"topics": ["news"], "validators": [{"module": "seqno"}]}`)
+	}, func(n *coretest.FakeNode) {
+		storage := coretest.MustLoad[core.Storage](t, "memory", `{}`)
+		if err := storage.Start(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { storage.Close() })
+		n.SetModules(storage)
 	})
 }
 

@@ -44,9 +44,25 @@ type Config struct {
 	// Default: "from_seqno", and "sha256_topic" where messages have no author.
 	MessageID string `json:"message_id,omitempty"`
 
-	// Validators check the messages of all topics.
+	// Validators check the messages of all topics, one after the other. Those
+	// that are done at once come before those that are not.
 	// Default: none; signatures are always checked.
 	Validators core.List[core.TopicValidator] `json:"validators,omitempty"`
+
+	// ValidateThrottle is how many messages the validators may be busy with
+	// at a time, in all topics. Those that there is no room for are dropped,
+	// which is held against nobody.
+	// Default: 8192.
+	ValidateThrottle int `json:"validate_throttle,omitempty"`
+
+	// ValidatorConcurrency is the same for each topic.
+	// Default: 1024.
+	ValidatorConcurrency int `json:"validator_concurrency,omitempty"`
+
+	// ValidatorTimeout is how long the validators may take for a message, which
+	// is ignored if they take longer.
+	// Default: "10s".
+	ValidatorTimeout core.Duration `json:"validator_timeout,omitempty"`
 
 	// DirectPeers are multiaddrs of peers, with /p2p/ID, that are kept connected
 	// and always get every message. They must have this node among theirs.
@@ -75,6 +91,12 @@ type TopicOptions struct {
 	// Validators check the topic's messages, after those of all topics.
 	// Default: none.
 	Validators core.List[core.TopicValidator] `json:"validators,omitempty"`
+	// ValidatorConcurrency is as that of all topics.
+	// Default: that of all topics.
+	ValidatorConcurrency int `json:"validator_concurrency,omitempty"`
+	// ValidatorTimeout is as that of all topics.
+	// Default: that of all topics.
+	ValidatorTimeout core.Duration `json:"validator_timeout,omitempty"`
 }
 
 // Provision fills in what is not given and loads the modules for checking.
@@ -95,6 +117,15 @@ func (c *Config) Provision(l core.Loader, log *slog.Logger) error {
 	if c.SeenTTL == 0 {
 		c.SeenTTL = core.Duration(2 * time.Minute)
 	}
+	if c.ValidateThrottle == 0 {
+		c.ValidateThrottle = 8192
+	}
+	if c.ValidatorConcurrency == 0 {
+		c.ValidatorConcurrency = 1024
+	}
+	if c.ValidatorTimeout == 0 {
+		c.ValidatorTimeout = core.Duration(10 * time.Second)
+	}
 	checks, err := load(c.Validators, l)
 	if err != nil {
 		return fmt.Errorf("validators: %w", err)
@@ -103,6 +134,12 @@ func (c *Config) Provision(l core.Loader, log *slog.Logger) error {
 	for name, o := range c.TopicOptions {
 		if o == nil {
 			continue
+		}
+		if o.ValidatorConcurrency == 0 {
+			o.ValidatorConcurrency = c.ValidatorConcurrency
+		}
+		if o.ValidatorTimeout == 0 {
+			o.ValidatorTimeout = c.ValidatorTimeout
 		}
 		if c.topicChecks[name], err = load(o.Validators, l); err != nil {
 			return fmt.Errorf("topic_options/%s/validators: %w", name, err)
@@ -123,6 +160,10 @@ func load(list core.List[core.TopicValidator], l core.Loader) ([]core.TopicValid
 	return checks, nil
 }
 
+// maxChecks bounds the messages that validators may be busy with: each holds a
+// goroutine.
+const maxChecks = 1 << 20
+
 // Validate says what cannot be meant.
 func (c *Config) Validate() error {
 	_, err := c.Resolve()
@@ -135,6 +176,8 @@ func (c *Config) Resolve() (Settings, error) {
 		Names:       make(map[string]message.Name),
 		Checks:      c.checks,
 		TopicChecks: c.topicChecks,
+		TopicLimits: make(map[string]CheckLimits),
+		MaxChecks:   c.ValidateThrottle,
 		Topics:      c.Topics,
 		MaxMessage:  int(c.MaxMessage),
 		SeenTTL:     time.Duration(c.SeenTTL),
@@ -158,10 +201,28 @@ func (c *Config) Resolve() (Settings, error) {
 		return n
 	}
 	s.Name = name("message_id", c.MessageID)
-	for topic, o := range c.TopicOptions {
-		if o != nil && o.MessageID != "" {
-			s.Names[topic] = name("topic_options/"+topic+"/message_id", o.MessageID)
+	limits := func(key string, concurrency int, timeout core.Duration) CheckLimits {
+		if concurrency < 1 || concurrency > maxChecks {
+			add(key+"validator_concurrency", fmt.Errorf("want 1 to %d, have %d", maxChecks, concurrency))
 		}
+		if d := time.Duration(timeout); d < time.Millisecond || d > 10*time.Minute {
+			add(key+"validator_timeout", fmt.Errorf("want 1ms to 10m, have %s", d))
+		}
+		return CheckLimits{concurrency, time.Duration(timeout)}
+	}
+	s.CheckLimits = limits("", c.ValidatorConcurrency, c.ValidatorTimeout)
+	if c.ValidateThrottle < 1 || c.ValidateThrottle > maxChecks {
+		add("validate_throttle", fmt.Errorf("want 1 to %d, have %d", maxChecks, c.ValidateThrottle))
+	}
+	for topic, o := range c.TopicOptions {
+		if o == nil {
+			continue
+		}
+		key := "topic_options/" + topic + "/"
+		if o.MessageID != "" {
+			s.Names[topic] = name(key+"message_id", o.MessageID)
+		}
+		s.TopicLimits[topic] = limits(key, o.ValidatorConcurrency, o.ValidatorTimeout)
 	}
 	for i, pattern := range c.AllowTopics {
 		if _, err := path.Match(pattern, ""); err != nil {

@@ -19,6 +19,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -53,6 +54,11 @@ type Settings struct {
 	// those of some.
 	Checks      []core.TopicValidator
 	TopicChecks map[string][]core.TopicValidator
+	// CheckLimits bound them, TopicLimits for some topics. MaxChecks is how
+	// many messages they may be busy with in all topics.
+	CheckLimits CheckLimits
+	TopicLimits map[string]CheckLimits
+	MaxChecks   int
 	// Topics are those to subscribe to for as long as the hub runs.
 	Topics []string
 	// Allow says which topics the node may subscribe to, and whose
@@ -78,10 +84,12 @@ type Hub struct {
 	stop context.CancelFunc
 	wg   sync.WaitGroup
 	undo []func() // what Start registered
+	// running are the modules for checking that Start has started.
+	running []core.Service
 
-	seqno   atomic.Uint64
-	checks  chan struct{} // one each message that is being checked, maxChecks
-	dialing chan struct{} // one each dial, maxDials
+	seqno    atomic.Uint64
+	checking chan struct{} // one each message that is being checked, MaxChecks
+	dialing  chan struct{} // one each dial, maxDials
 
 	mu      sync.Mutex
 	closed  bool
@@ -92,22 +100,15 @@ type Hub struct {
 	counts  core.TopicCounts
 }
 
-const (
-	// maxChecks is how many messages the checking modules may be busy with.
-	// Further ones are dropped.
-	maxChecks = 1024
-	// checkTimeout is how long they may take for one.
-	checkTimeout = 10 * time.Second
-	// maxDials is how many recommended peers are dialled at once.
-	maxDials = 8
-)
+// maxDials is how many recommended peers are dialled at once.
+const maxDials = 8
 
 // New returns a hub that does not run yet.
 func New(s Settings) *Hub {
 	h := &Hub{
 		Settings: s,
 		seen:     newSeen(s.SeenTTL),
-		checks:   make(chan struct{}, maxChecks),
+		checking: make(chan struct{}, s.MaxChecks),
 		dialing:  make(chan struct{}, maxDials),
 		remotes:  make(map[peer.ID]*remote),
 		topics:   make(map[string]*topicSubscriptions),
@@ -117,8 +118,14 @@ func New(s Settings) *Hub {
 }
 
 // Start serves and looks for peers.
-func (h *Hub) Start(_ context.Context, n core.Node) error {
+func (h *Hub) Start(ctx context.Context, n core.Node) error {
 	h.node, h.self = n, n.ID()
+	for _, s := range h.services() {
+		h.running = append(h.running, s)
+		if err := s.Start(ctx, n); err != nil {
+			return errors.Join(fmt.Errorf("validators: %w", err), h.Close())
+		}
+	}
 	h.seqno.Store(uint64(time.Now().UnixNano()))
 	settings := mesh.Settings{
 		Params: h.Params,
@@ -325,5 +332,9 @@ func (h *Hub) Close() error {
 	}
 	h.mu.Unlock()
 	h.wg.Wait()
-	return nil
+	var errs []error
+	for _, s := range h.running {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
 }

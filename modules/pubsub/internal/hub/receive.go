@@ -4,8 +4,6 @@ package hub
 
 import (
 	"bufio"
-	"context"
-	"fmt"
 	"io"
 	"time"
 
@@ -143,9 +141,9 @@ func (h *Hub) name(m *rpc.Message) string {
 // receive handles one message of a peer.
 func (h *Hub) receive(from peer.ID, m *rpc.Message) {
 	h.mu.Lock()
-	wanted := h.topics[m.Topic] != nil
+	topic := h.topics[m.Topic]
 	h.mu.Unlock()
-	if !wanted {
+	if topic == nil {
 		return // nobody has asked for it
 	}
 	id := h.name(m)
@@ -172,20 +170,7 @@ func (h *Hub) receive(from peer.ID, m *rpc.Message) {
 	shared := &core.TopicMessage{
 		Topic: m.Topic, Data: m.Data, ID: id, From: author, Seqno: m.Seqno, ReceivedFrom: from,
 	}
-	checks := h.checksOf(m.Topic)
-	if len(checks) == 0 {
-		h.decide(shared, m.Raw, core.TopicAccept)
-		return
-	}
-	select {
-	case h.checks <- struct{}{}:
-		h.wg.Go(func() {
-			defer func() { <-h.checks }()
-			h.decide(shared, m.Raw, h.check(checks, shared))
-		})
-	default:
-		h.decide(shared, m.Raw, core.TopicIgnore)
-	}
+	h.check(&topic.checks, shared, m.Raw)
 }
 
 // verify checks the form and the signature of a message, and returns who wrote
@@ -199,50 +184,4 @@ func (h *Hub) verify(from peer.ID, m *rpc.Message) (peer.ID, error) {
 		return "", err
 	}
 	return author, h.Policy.Verify(m)
-}
-
-func (h *Hub) checksOf(topic string) []core.TopicValidator {
-	if extra := h.TopicChecks[topic]; len(extra) > 0 {
-		return append(h.Checks[:len(h.Checks):len(h.Checks)], extra...)
-	}
-	return h.Checks
-}
-
-// check asks the modules for checking, one after the other.
-func (h *Hub) check(list []core.TopicValidator, m *core.TopicMessage) (v core.TopicVerdict) {
-	ctx, cancel := context.WithTimeout(h.ctx, checkTimeout)
-	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			h.Log.Error("panic in a module that checks messages", "topic", wire.Text(m.Topic, 64), "panic", fmt.Sprint(p))
-			v = core.TopicIgnore
-		}
-	}()
-	for _, c := range list {
-		if v := c.ValidateMessage(ctx, m); v != core.TopicAccept {
-			return v
-		}
-		if ctx.Err() != nil {
-			return core.TopicIgnore
-		}
-	}
-	return core.TopicAccept
-}
-
-// decide does what follows from a verdict.
-func (h *Hub) decide(m *core.TopicMessage, raw []byte, v core.TopicVerdict) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch v {
-	case core.TopicAccept:
-		h.stepLocked(mesh.Accepted{
-			Peer:    m.ReceivedFrom,
-			Message: &mesh.Message{ID: m.ID, Topic: m.Topic, Raw: raw, Author: m.From},
-		})
-		h.hand(m)
-	case core.TopicReject:
-		h.stepLocked(mesh.Rejected{Peer: m.ReceivedFrom, ID: m.ID, Topic: m.Topic})
-	default:
-		h.stepLocked(mesh.Ignored{Peer: m.ReceivedFrom, ID: m.ID})
-	}
 }

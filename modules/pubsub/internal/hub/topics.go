@@ -24,6 +24,7 @@ const maxSubscription = 256
 // topicSubscriptions are the queues of a topic.
 type topicSubscriptions struct {
 	queues map[*subscription]struct{}
+	checks checks
 }
 
 // subscription implements [core.Subscription].
@@ -65,7 +66,7 @@ func (h *Hub) Subscribe(topic string) (core.Subscription, error) {
 	}
 	t := h.topics[topic]
 	if t == nil {
-		t = &topicSubscriptions{queues: make(map[*subscription]struct{})}
+		t = &topicSubscriptions{queues: make(map[*subscription]struct{}), checks: h.checksOf(topic)}
 		h.topics[topic] = t
 		h.announceLocked(topic, true)
 		h.stepLocked(mesh.TopicJoined{Topic: topic})
@@ -151,12 +152,15 @@ func (h *Hub) Publish(ctx context.Context, topic string, data []byte) (int, erro
 		return 0, fmt.Errorf("message of %d bytes, with what is around it; max_message allows %d: %w", size, h.MaxMessage, wire.ErrTooLarge)
 	}
 	id := h.name(m)
-	if !h.seen.add(id) {
-		return 0, fmt.Errorf("topic %q: the same message has been published already", wire.Text(topic, 64))
-	}
 	shared := &core.TopicMessage{Topic: topic, Data: m.Data, ID: id, Seqno: m.Seqno, ReceivedFrom: h.self}
 	if m.From != nil {
 		shared.From = h.self
+	}
+	if err := h.checkOwn(ctx, shared); err != nil {
+		return 0, err
+	}
+	if !h.seen.add(id) {
+		return 0, fmt.Errorf("topic %q: the same message has been published already", wire.Text(topic, 64))
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
