@@ -31,7 +31,9 @@ type Transport interface {
 type RawTransport interface {
 	Transport
 
-	// Dial connects to a. It ends with ctx.
+	// Dial connects to a. It ends with ctx. An address that ends in
+	// /p2p-circuit is passed with the /p2p/ID of the peer behind it: only
+	// that makes it one that leads somewhere.
 	Dial(ctx context.Context, a ma.Multiaddr) (manet.Conn, error)
 	// Listen binds a. The listener's Multiaddr is the bound address, with
 	// the real port. An address that another instance of the module listens
@@ -40,6 +42,11 @@ type RawTransport interface {
 	// satisfies errors.Is(err, net.ErrClosed).
 	Listen(a ma.Multiaddr) (manet.Listener, error)
 }
+
+// LimitedConn is what a connection of a [RawTransport] may be too: whether
+// something on the way bounds how long it lasts or what it carries. See
+// [ConnStat].Limited.
+type LimitedConn interface{ Limited() bool }
 
 // MuxedTransport makes connections that are already secured and multiplexed,
 // such as QUIC's. It learns the node's identity when it is started as a

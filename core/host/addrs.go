@@ -182,10 +182,14 @@ func sorted(list []ma.Multiaddr) []ma.Multiaddr {
 }
 
 // reachable replaces unspecified addresses by those of the machine that peers
-// can dial without knowing its network cards: link-local ones are left out.
+// can dial without knowing its network cards: link-local ones are left out, and
+// so are those behind relays.
 func reachable(bound []ma.Multiaddr, interfaces func() []ma.Multiaddr) []ma.Multiaddr {
 	var list []ma.Multiaddr
 	for _, b := range bound {
+		if b[len(b)-1].Code() == ma.P_CIRCUIT {
+			continue // whoever has a place at the relay announces it
+		}
 		ip, ok := peer.IP(b)
 		if !ok || !ip.IsUnspecified() {
 			list = append(list, b)

@@ -26,8 +26,10 @@ type Config struct {
 
 	// Listen are the multiaddrs to accept connections on. Placeholders are
 	// expanded. An empty list means: do not listen.
-	// Default: ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"], free ports
-	// on all interfaces, as far as transports has tcp and quic.
+	// /p2p-circuit is behind relays, those that nat.relay chooses.
+	// Default: ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1", "/p2p-circuit"],
+	// free ports on all interfaces and relays, as far as transports has tcp and
+	// quic and nat has relay.
 	Listen []string `json:"listen,omitempty"`
 
 	// Addresses says which addresses other peers are told.
@@ -125,6 +127,9 @@ func (c *Config) defaultListen() []string {
 		if _, ok := c.Transports[d.transport]; ok {
 			list = append(list, d.addr)
 		}
+	}
+	if _, ok := c.NAT["relay"]; ok {
+		list = append(list, "/p2p-circuit")
 	}
 	return list
 }

@@ -41,19 +41,23 @@ type dialKey struct {
 	routed bool
 }
 
-// dialRequest is what a caller wants: a connection to a peer, a limited one only
-// if that will do, with the given addresses and those in the peerstore.
+// dialRequest is what a caller wants: a connection to a peer that is not worse
+// than what will do, with the given addresses and those in the peerstore.
 type dialRequest struct {
 	dialKey
-	limited bool
-	given   []ma.Multiaddr
-	before  *core.DialRecord // of a routed dial
+	worst  int // the reach that will do
+	given  []ma.Multiaddr
+	before *core.DialRecord // of a routed dial
 }
 
 // NewStream implements [core.Streams].
 func (s *Swarm) NewStream(ctx context.Context, p peer.ID, protocols ...string) (core.Stream, error) {
 	for try := 0; ; try++ {
-		c, dialled, err := s.connect(ctx, p, nil, core.LimitedAllowed(ctx))
+		worst := relayed
+		if core.LimitedAllowed(ctx) {
+			worst = limited
+		}
+		c, dialled, err := s.connect(ctx, p, nil, worst)
 		if err != nil {
 			return nil, err
 		}
@@ -66,38 +70,40 @@ func (s *Swarm) NewStream(ctx context.Context, p peer.ID, protocols ...string) (
 
 // Connect implements [core.Dialer].
 func (s *Swarm) Connect(ctx context.Context, p peer.AddrInfo) (core.Conn, error) {
-	c, _, err := s.connect(ctx, p.ID, p.Addrs, true)
+	c, _, err := s.connect(ctx, p.ID, p.Addrs, limited)
 	if err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// connect returns a connection to p, a limited one only if that will do.
-func (s *Swarm) connect(ctx context.Context, p peer.ID, addrs []ma.Multiaddr, limited bool) (c *Conn, dialled bool, err error) {
+// connect returns a connection to p that is not worse than what will do.
+func (s *Swarm) connect(ctx context.Context, p peer.ID, addrs []ma.Multiaddr, worst int) (c *Conn, dialled bool, err error) {
 	forced := core.DirectForced(ctx)
-	limited = limited && !forced
-	if c := s.best(p, limited); c != nil {
+	if forced {
+		worst = direct
+	}
+	if c := s.best(p, worst); c != nil {
 		return c, false, nil
 	}
-	relayed := s.best(p, true) != nil
+	behind := s.best(p, limited) != nil
 	if core.DialForbidden(ctx) {
-		if relayed {
+		if behind {
 			return nil, false, fmt.Errorf("%s: %w", p.Short(), core.ErrLimited)
 		}
 		return nil, false, fmt.Errorf("%s: %w", p.Short(), core.ErrNotConnected)
 	}
 	// Another connection through a relay would be of no more use.
-	r := dialRequest{dialKey: dialKey{peer: p, direct: forced || relayed}, limited: limited, given: addrs}
+	r := dialRequest{dialKey: dialKey{peer: p, direct: forced || behind}, worst: worst, given: addrs}
 	c, dialled, err = s.dialPeer(ctx, r)
 	if before, ok := s.wantsLookup(ctx, err); ok {
 		r.routed, r.given, r.before = true, nil, before
 		c, dialled, err = s.dialPeer(ctx, r)
 	}
 	switch {
-	case err != nil && relayed && !forced:
+	case err != nil && behind && !forced:
 		return nil, true, fmt.Errorf("%s: %w: %w", p.Short(), core.ErrLimited, err)
-	case err == nil && c.stat.Limited && !limited:
+	case err == nil && reachOf(c) > worst:
 		return nil, true, fmt.Errorf("%s: %w", p.Short(), core.ErrLimited)
 	}
 	return c, dialled, err
@@ -134,7 +140,7 @@ func (s *Swarm) dialPeer(ctx context.Context, r dialRequest) (c *Conn, dialled b
 			<-d.done
 		}
 		if d.conn == nil && ctx.Err() == nil {
-			if c := s.best(r.peer, r.limited); c != nil {
+			if c := s.best(r.peer, r.worst); c != nil {
 				return c, true, nil // it has dialled us
 			}
 			if joined && !covers(d.record, r.given) {
@@ -176,7 +182,7 @@ func covers(r *core.DialRecord, addrs []ma.Multiaddr) bool {
 func (s *Swarm) joinDial(r dialRequest) (c *Conn, d *dial, joined bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.bestLocked(r.peer, r.limited); c != nil {
+	if c := s.bestLocked(r.peer, r.worst); c != nil {
 		return c, nil, false, nil
 	}
 	if d, ok := s.dials[r.dialKey]; ok {

@@ -199,7 +199,7 @@ func (s *Swarm) refuseAddr(d *dial, a ma.Multiaddr, asked bool, own []ma.Multiad
 	if err := s.Gater.Addr(a); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(own, a.Equal) {
+	if !has(a, ma.P_CIRCUIT) && slices.ContainsFunc(own, a.Equal) { // others are behind our relays too
 		return core.ErrSelf
 	}
 	if !asked && s.backoff.waits(backoffKey{d.key.peer, string(a.Bytes())}, time.Now()) {

@@ -192,6 +192,7 @@ func (l *Listener) upgrade(ctx context.Context, raw manet.Conn, scope *limits.Co
 	if err == nil {
 		stat := core.ConnStat{
 			Direction: core.Inbound,
+			Limited:   isLimited(raw),
 			Transport: l.transport.Name,
 			Security:  c.Security,
 			Muxer:     c.MuxerProtocol,

@@ -10,6 +10,9 @@ import (
 	"sync"
 	"time"
 
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/internal/limits"
 	"github.com/xnode-p2p/xnode/core/internal/upgrade"
@@ -108,11 +111,13 @@ func (s *Swarm) discard(a *attempt, code core.ConnCode) {
 
 // try dials one address and upgrades the connection.
 func (s *Swarm) try(ctx context.Context, policy *dialPolicy, p peer.ID, a *attempt) {
-	select {
-	case policy.slots <- struct{}{}:
-		defer func() { <-policy.slots }()
-	case <-ctx.Done():
-		return
+	if !has(a.Addr, ma.P_CIRCUIT) { // which dials the relay, with a slot of its own
+		select {
+		case policy.slots <- struct{}{}:
+			defer func() { <-policy.slots }()
+		case <-ctx.Done():
+			return
+		}
 	}
 	begin := time.Now()
 	timeout := time.Duration(policy.AttemptTimeout)
@@ -191,7 +196,11 @@ func (s *Swarm) connectWith(ctx context.Context, t Transport, p peer.ID, a *atte
 		a.muxed = muxed
 		return nil
 	}
-	raw, err := t.Transport.(core.RawTransport).Dial(ctx, a.Addr)
+	to := a.Addr
+	if to[len(to)-1].Code() == ma.P_CIRCUIT {
+		to = peer.JoinAddr(to, p)
+	}
+	raw, err := t.Transport.(core.RawTransport).Dial(ctx, to)
 	done(t.Name)
 	if err != nil {
 		return withCause(ctx, err)
@@ -200,8 +209,14 @@ func (s *Swarm) connectWith(ctx context.Context, t Transport, p peer.ID, a *atte
 	if err != nil {
 		return err
 	}
-	a.muxed, a.stat.Security, a.stat.Muxer = c, c.Security, c.MuxerProtocol
+	a.muxed, a.stat.Security, a.stat.Muxer, a.stat.Limited = c, c.Security, c.MuxerProtocol, isLimited(raw)
 	return nil
+}
+
+// isLimited reports whether a connection says that it is limited.
+func isLimited(raw manet.Conn) bool {
+	l, ok := raw.(core.LimitedConn)
+	return ok && l.Limited()
 }
 
 // step notes that a stage begins.

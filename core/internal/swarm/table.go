@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	ma "github.com/multiformats/go-multiaddr"
+
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/internal/limits"
 	"github.com/xnode-p2p/xnode/core/peer"
@@ -135,16 +137,27 @@ func (s *Swarm) ConnsTo(p peer.ID) []core.Conn {
 		list = append(list, c)
 	}
 	slices.SortStableFunc(list, func(a, b core.Conn) int {
-		return limitedRank(a) - limitedRank(b)
+		return reachOf(a) - reachOf(b)
 	})
 	return list
 }
 
-func limitedRank(c core.Conn) int {
-	if c.Stat().Limited {
-		return 1
+// reach says how good the way to a peer is.
+const (
+	direct  = iota
+	relayed // without limits
+	limited // through a relay that has them
+)
+
+// reachOf is the reach of a connection.
+func reachOf(c core.Conn) int {
+	switch {
+	case c.Stat().Limited:
+		return limited
+	case has(c.RemoteMultiaddr(), ma.P_CIRCUIT):
+		return relayed
 	}
-	return 0
+	return direct
 }
 
 // Protect implements [core.Conns].
@@ -155,22 +168,20 @@ func (s *Swarm) Protect(p peer.ID, tag string) (unprotect func()) {
 // Tag implements [core.Conns].
 func (s *Swarm) Tag(p peer.ID, tag string, value int) { s.Manager.Tag(p, tag, value) }
 
-// best returns the connection to use for streams to p, or nil.
-func (s *Swarm) best(p peer.ID, limited bool) *Conn {
+// best returns the connection to use for streams to p whose reach is not worse
+// than worst, or nil.
+func (s *Swarm) best(p peer.ID, worst int) *Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.bestLocked(p, limited)
+	return s.bestLocked(p, worst)
 }
 
-func (s *Swarm) bestLocked(p peer.ID, limited bool) *Conn {
+func (s *Swarm) bestLocked(p peer.ID, worst int) *Conn {
 	var found *Conn
+	best := worst + 1
 	for _, c := range s.conns[p] {
-		switch {
-		case c.closing():
-		case !c.stat.Limited:
-			return c
-		case limited && found == nil:
-			found = c
+		if r := reachOf(c); r < best && !c.closing() {
+			found, best = c, r
 		}
 	}
 	return found
