@@ -213,6 +213,7 @@ func TestRawTransport(t *testing.T) {
 	d := network.Node(t, hosttest.Settings{Seed: dialerSeed, Config: `{"listen": []}`})
 	listens, dials := relayOn(t, b), relayOn(t, d)
 	at := r.Addrs()[0].Encapsulate(ma.StringCast("/p2p/" + r.ID().String() + "/p2p-circuit"))
+	hosttest.Connect(t, b, r)
 	hosttest.Connect(t, d, r)
 	coretest.TestRawTransport(t, &overRelay{t, b, listens, dials}, at, coretest.RawOptions{
 		SharedAddress: true,
