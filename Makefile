@@ -8,7 +8,7 @@ CORPUS := .ci/corpus.tar.gz
 # Flags of the two runners: make interop RUN='--peers go', make bench RUN='--reps 3 --only stream'
 RUN ?=
 
-.PHONY: help build test short lint fmt fuzz corpus interop kubo browser bench bench-dht bench-quick generate check clean
+.PHONY: help build test short lint fmt fuzz corpus interop kubo browser bench bench-dht bench-pubsub bench-quick generate check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -59,6 +59,9 @@ bench: ## what work costs, against go-libp2p and against bare TCP (minutes)
 
 bench-dht: ## the benchmarks of the DHT alone
 	go run ./interop/bench --only dht: $(RUN)
+
+bench-pubsub: ## the benchmarks of messages on topics alone
+	go run ./interop/bench --only pubsub: $(RUN)
 
 bench-quick: ## the same with little work: does it run, and roughly
 	go run ./interop/bench --quick $(RUN)

@@ -46,6 +46,8 @@ func fakePeer(command string) {
 		answerMemory()
 	case "sim-dht":
 		fmt.Println(`{"latency_median_ms":2}`)
+	case "sim-gossip":
+		fmt.Println(`{"cpu_us_per_delivery":2,"delivery_ratio":1,"rss_kib_per_node":2,"duplicates_per_delivery":2}`)
 	case "dht-table":
 		fmt.Println(`{"bytes":2048}`)
 	case "idle", "dht-load":
@@ -156,6 +158,11 @@ func TestEveryCaseRuns(t *testing.T) {
 		"dht: announcement of content among 60 nodes, 0.8: own rival",
 		"dht: request of a server, 0.6: own rival",
 		"dht: routing table of 1,000 peers, 0.6: own rival",
+		"pubsub: relay of a signed message of 256 bytes, 0.6: own rival",
+		"pubsub: relay of a signed message of 4096 bytes, 0.6: own rival",
+		"pubsub: 50 nodes, 20 messages a second: processor time, 0.5: own rival",
+		"pubsub: 50 nodes, 20 messages a second: memory, 0.5: own rival",
+		"pubsub: 50 nodes, 20 messages a second: duplicates, 1.0: own rival",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -124,5 +124,5 @@ func allCases(s sizes, p cast) []*benchCase {
 		p.idle(noise, s.conns, 0.8),
 		p.idle(overQUIC, s.conns, 1),
 	)
-	return append(all, dhtCases(s, p)...)
+	return slices.Concat(all, dhtCases(s, p), pubsubCases(s, p))
 }

@@ -42,11 +42,13 @@ type sizes struct {
 	conns      int // idle ones
 	lookups    int // of a DHT, and announcements
 	requests   int // of a server of a DHT
+	relayed    int // messages on a topic, through a server
+	gossip     int // messages on a topic, in a network of one process
 }
 
 var (
-	full  = sizes{bytes: 512 << 20, handshakes: 2000, streams: 20000, conns: 300, lookups: 300, requests: 40000}
-	quick = sizes{bytes: 64 << 20, handshakes: 200, streams: 2000, conns: 50, lookups: 50, requests: 4000}
+	full  = sizes{bytes: 512 << 20, handshakes: 2000, streams: 20000, conns: 300, lookups: 300, requests: 40000, relayed: 10000, gossip: 400}
+	quick = sizes{bytes: 64 << 20, handshakes: 200, streams: 2000, conns: 50, lookups: 50, requests: 4000, relayed: 2000, gossip: 100}
 )
 
 func main() {

@@ -25,12 +25,17 @@ func work(ctx context.Context, k contender) (got sample, err error) {
 	var said struct {
 		CPU    float64 `json:"client_cpu_seconds"`
 		Errors int     `json:"errors"`
+		// Received is the part of the messages that have come.
+		Received *float64 `json:"received"`
 	}
 	if err := process.Run(ctx, k.peer.Command(append(k.ask, addr)...), &said); err != nil {
 		return got, err
 	}
 	if said.Errors > 0 {
 		return got, fmt.Errorf("%d operations failed", said.Errors)
+	}
+	if said.Received != nil && *said.Received < 1 {
+		return got, fmt.Errorf("%.3f of the messages have come", *said.Received)
 	}
 	after, err := server.Usage()
 	return sample{

@@ -35,6 +35,7 @@ func commands() []command {
 		{name: "dht", usage: "ADDR " + strings.ReplaceAll(dhtUsage, ", ", " | "), define: dhtCommand},
 		{name: "publish", usage: "ADDR --topic T --data D [--count N]", define: publishCommand},
 		{name: "subscribe", usage: "ADDR --topic T --count N", define: subscribeCommand},
+		{name: "pubsub-bench", usage: "ADDR… --topic T --count N --size S --window W", define: pubsubBenchCommand},
 		{name: "sim-gossip", usage: "--nodes N --degree D --messages M --size S --rate R", define: simGossipCommand},
 		{name: "sim-dht", usage: "--nodes N --count N [--provide]", define: simDHTCommand},
 		{name: "dht-table", usage: "--peers N", define: dhtTableCommand},

@@ -35,6 +35,24 @@ func (f *pubsubFlags) check() error {
 	return nil
 }
 
+// start makes pub/sub in a node, until ctx ends.
+func (f *pubsubFlags) start(ctx context.Context, n *node) (*pubsub.PubSub, error) {
+	options := []pubsub.Option{}
+	if f.unsigned {
+		options = append(options, pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(),
+			pubsub.WithMessageIdFn(nameByContent))
+	}
+	make := pubsub.NewGossipSub
+	if f.router == "floodsub" {
+		make = pubsub.NewFloodSub
+	}
+	ps, err := make(ctx, n.Host, options...)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", f.router, err)
+	}
+	return ps, nil
+}
+
 // talk is a node's part in a topic, nil for none.
 type talk struct {
 	topic *pubsub.Topic
@@ -69,19 +87,10 @@ func (n *node) startTalk(ctx context.Context, f pubsubFlags) (*talk, error) {
 		return nil, nil
 	}
 	ctx, stop := context.WithCancel(ctx)
-	options := []pubsub.Option{}
-	if f.unsigned {
-		options = append(options, pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(),
-			pubsub.WithMessageIdFn(nameByContent))
-	}
-	make := pubsub.NewGossipSub
-	if f.router == "floodsub" {
-		make = pubsub.NewFloodSub
-	}
-	ps, err := make(ctx, n.Host, options...)
+	ps, err := f.start(ctx, n)
 	if err != nil {
 		stop()
-		return nil, fmt.Errorf("start %s: %w", f.router, err)
+		return nil, err
 	}
 	t := &talk{stop: stop}
 	if t.topic, err = ps.Join(f.topic); err == nil {

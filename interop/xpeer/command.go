@@ -34,6 +34,7 @@ func commands() []command {
 		{"streams", "ADDR --count N --parallel P --size B", false, streamsCommand},
 		{"publish", "ADDR --topic T --data D [--count N]", false, publishCommand},
 		{"subscribe", "ADDR --topic T --count N", false, subscribeCommand},
+		{"pubsub-bench", "ADDR… --topic T --count N --size S --window W", false, pubsubBenchCommand},
 		{"sim-gossip", "--nodes N --degree D --messages M --size S --rate R", false, simGossipCommand},
 		{"dht", "ADDR " + strings.ReplaceAll(dhtUsage, ", ", " | "), false, dhtCommand},
 		{"sim-dht", "--nodes N --count N [--provide]", false, simDHTCommand},
@@ -46,7 +47,7 @@ func commands() []command {
 // build does not have.
 func laterCommands() []string {
 	return []string{
-		"fetch", "pubsub-bench", "dial-through", "rendezvous",
+		"fetch", "dial-through", "rendezvous",
 	}
 }
 

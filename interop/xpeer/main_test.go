@@ -156,6 +156,19 @@ func TestEveryTypeOfKey(t *testing.T) {
 	}
 }
 
+func TestTopics(t *testing.T) {
+	s := startServer(t, "--quiet", "--pubsub", "gossipsub", "--topic", "news")
+	defer s.stop(t)
+	got := client(t, "pubsub-bench", s.addr, "--topic", "news", "--count", "50", "--size", "100")
+	if got["received"] != 1.0 || got["client_cpu_seconds"] == 0.0 {
+		t.Errorf("pubsub-bench: %v", got)
+	}
+	got = client(t, "sim-gossip", "--nodes", "5", "--degree", "4", "--messages", "5", "--rate", "0", "--settle", "2s")
+	if got["delivery_ratio"] != 1.0 || got["rss_kib_per_node"] == 0.0 {
+		t.Errorf("sim-gossip: %v", got)
+	}
+}
+
 func TestDHT(t *testing.T) {
 	s := startServer(t, "--quiet", "--dht", "server", "--seed", "7")
 	defer s.stop(t)
