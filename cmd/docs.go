@@ -4,7 +4,6 @@ package xnodecmd
 
 import (
 	_ "embed"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -113,5 +112,5 @@ func moduleID(name string, modules []reference.Module) (string, error) {
 	case 1:
 		return found[0], nil
 	}
-	return "", errors.Join(fmt.Errorf("%q is the name of %d modules; say which of %v", name, len(found), found))
+	return "", fmt.Errorf("%q is the name of %d modules; say which of %v", name, len(found), found)
 }

@@ -99,7 +99,7 @@ func ValidateDocument(text []byte) error {
 		return err
 	}
 	config := new(caddy.Config)
-	err = caddy.StrictUnmarshalJSON(caddy.RemoveMetaFields(text), config)
+	err = caddy.StrictUnmarshalJSON(caddy.RemoveMetaFields(d.Plain()), config)
 	if err == nil {
 		err = caddy.Validate(config)
 	}
@@ -114,7 +114,7 @@ func LoadDocument(text []byte, force bool) error {
 	if err != nil {
 		return err
 	}
-	return locate(d, caddy.Load(text, force))
+	return locate(d, caddy.Load(d.Plain(), force))
 }
 
 func check(text []byte) (*document.Document, error) {

@@ -41,7 +41,10 @@ var (
 // binary understand. It returns up to 20 mistakes, each an [*Error], joined.
 func (d *Document) Check() error {
 	c := checker{doc: d}
-	c.check(d.root, reflect.TypeFor[caddy.Config](), nil, "apps")
+	c.check(d.root, reflect.TypeFor[caddy.Config](), nil, "apps", schemaKey)
+	if v := d.root.member(schemaKey); v != nil {
+		c.check(v, reflect.TypeFor[string](), (*path)(nil).to(schemaKey))
+	}
 	if apps, at := d.root.member("apps"), (*path)(nil).to("apps"); apps != nil && apps.kind == json.Delim('{') {
 		for _, m := range apps.members {
 			if m.key != idKey {

@@ -96,6 +96,33 @@ func Parse(text []byte) (*Document, error) {
 	return d, nil
 }
 
+// schemaKey names the schema of a document, for editors, at its root.
+const schemaKey = "$schema"
+
+// Plain is the text of the document without what is for editors alone. What is
+// left stands where it stood.
+func (d *Document) Plain() []byte {
+	for _, m := range d.root.members {
+		if m.key != schemaKey {
+			continue
+		}
+		text := bytes.Clone(d.text)
+		from, to := m.from, m.to
+		if rest := bytes.TrimLeft(text[to:], " \t\r\n"); bytes.HasPrefix(rest, []byte(",")) {
+			to = len(text) - len(rest) + 1
+		} else if before := bytes.TrimRight(text[:from], " \t\r\n"); bytes.HasSuffix(before, []byte(",")) {
+			from = len(before) - 1
+		}
+		for i, b := range text[from:to] {
+			if b != '\n' {
+				text[from+i] = ' '
+			}
+		}
+		return text
+	}
+	return d.text
+}
+
 // errorAt makes an Error for a place in the text.
 func (d *Document) errorAt(pointer string, offset int, problem, remedy string) *Error {
 	before := d.text[:min(offset, len(d.text))]
