@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -178,9 +179,8 @@ func TestMemoryPerProtocol(t *testing.T) {
 	})
 }
 
-// What lies unread on a stream in small pieces takes memory beyond its window.
-// Where there is none left, be it for what others of the protocol have, that
-// stream ends.
+// What lies unread on a stream takes no more memory than its window, however small
+// the pieces in which it came.
 func TestMemoryOfSmallWrites(t *testing.T) {
 	for name, config := range map[string]string{
 		"memory_per_stream":   `"memory_per_stream": "256KiB"`,
@@ -207,17 +207,24 @@ func TestMemoryOfSmallWrites(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for written := 0; err == nil; written++ {
-					if written > window {
-						t.Fatal("all of a window was taken a byte at a time")
-					}
-					_, err = small.Write([]byte("x"))
+				held := b.node.Limits().Memory
+				small.SetWriteDeadline(time.Now().Add(time.Minute))
+				piece, written := []byte("0123456789a"), 0
+				for err == nil {
+					var n int
+					n, err = small.Write(piece)
+					written += n
 				}
-				if !refused(err, true) {
-					t.Errorf("small writes end with %v", err)
+				if written < window-1000 || written > window || !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("%d bytes of a window were taken in small pieces, then: %v", written, err)
 				}
-				small.Reset(core.StreamNoError)
-				b.wantServed()
+				small.SetWriteDeadline(time.Time{})
+				if got := b.node.Limits().Memory; got != held || got < 2*window {
+					t.Errorf("two streams take %d bytes with a window full of small pieces, and %d without", got, held)
+				}
+				if err := small.CloseWrite(); err != nil {
+					t.Error(err)
+				}
 
 				if _, err := other.Write([]byte("hello")); err != nil {
 					t.Error(err)
@@ -230,10 +237,14 @@ func TestMemoryOfSmallWrites(t *testing.T) {
 					t.Errorf("the other peer's stream: %q, %v", heard, err)
 				}
 				other.Close()
-				first, second := <-handled, <-handled
-				if err := errors.Join(first, second); first != nil && second != nil || !refused(err, false) {
-					t.Errorf("the handlers end with %v and %v", first, second)
+				if heard, err := io.ReadAll(small); len(heard) != written || err != nil {
+					t.Errorf("of %d bytes in small pieces %d came back: %v", written, len(heard), err)
 				}
+				small.Close()
+				if err := errors.Join(<-handled, <-handled); err != nil {
+					t.Errorf("the handlers end with %v", err)
+				}
+				b.wantServed()
 			})
 		})
 	}

@@ -122,10 +122,7 @@ func BenchmarkIdleSession(b *testing.B) {
 		var sessions [2 * pairs]*session
 		before, goroutines := inUse(), runtime.NumGoroutine()
 		for i, conn := range conns {
-			var err error
-			if sessions[i], err = m.mux(conn, i%2 == 0, coretest.NewMemory(-1)); err != nil {
-				b.Fatal(err)
-			}
+			sessions[i] = m.mux(conn, i%2 == 0, coretest.NewMemory(-1))
 		}
 		after := inUse()
 		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/(2*pairs), "heap-B/session")
@@ -147,21 +144,32 @@ func inUse() (m runtime.MemStats) {
 	return m
 }
 
-// The guard must cost no memory for a frame.
+// Frames must cost no memory.
 func TestFramesCostNoMemory(t *testing.T) {
-	g := newGuard(discard{}, true, coretest.NewMemory(-1), 1<<20, time.Minute)
-	out := newHeader(typeWindowUpdate, flagSYN, 1, 0)
-	if _, err := g.Write(out[:]); err != nil {
-		t.Fatal(err)
-	}
-	out = newHeader(typeData, 0, 1, 0)
-	in := newHeader(typeWindowUpdate, 0, 1, 1)
+	s := quiet(t, true)
+	st := openQuiet(t, s)
+	in := newHeader(typeWindowUpdate, 0, st.id, 1)
+	one := []byte{1}
 	if n := testing.AllocsPerRun(100, func() {
-		_, _ = g.Write(out[:])
-		_, _ = g.received(&in)
+		if _, err := st.Write(one); err != nil {
+			t.Error(err)
+		}
+		if _, err := s.judge(&in); err != nil {
+			t.Error(err)
+		}
 	}); n != 0 {
 		t.Errorf("%v allocations for a frame in each direction", n)
 	}
+}
+
+// quiet returns a session that neither reads nor has a connection to write to.
+func quiet(t testing.TB, initiator bool) *session {
+	return newSession(coretest.MustLoad[*Muxer](t, "yamux", `{}`), discard{}, initiator, coretest.NewMemory(-1))
+}
+
+// openQuiet opens a stream and sends its first frame.
+func openQuiet(t testing.TB, s *session) *stream {
+	return open(t, s).(*stream)
 }
 
 type discard struct{ net.Conn }

@@ -62,10 +62,3 @@ func (h *header) body() uint32 {
 	}
 	return 0
 }
-
-// void makes of a frame for a stream one for no stream: the library skips its
-// body and does nothing.
-func (h *header) void() {
-	h.setFlags(0)
-	h.setID(0)
-}

@@ -117,9 +117,7 @@ func TestEvil_C6_RandomFrames(t *testing.T) {
 	for seed := range uint64(400) {
 		withRawPeer(t, func(t *testing.T, p *rawPeer) {
 			for range 3 {
-				if _, err := p.session.OpenStream(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				open(t, p.session)
 			}
 			synctest.Wait()
 			r := rand.New(rand.NewPCG(seed, 1))
@@ -183,10 +181,7 @@ func FuzzSession(f *testing.F) {
 func fuzzSession(t *testing.T, initiator, raw bool, data []byte) {
 	mine, its := memnet.Pipe()
 	memory := coretest.NewMemory(8 * initialWindow)
-	s, err := coretest.MustLoad[*Muxer](t, "yamux", `{}`).mux(its, initiator, memory)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := coretest.MustLoad[*Muxer](t, "yamux", `{}`).mux(its, initiator, memory)
 	var wg sync.WaitGroup
 	wg.Go(func() { _, _ = io.Copy(io.Discard, mine) })
 	wg.Go(func() {

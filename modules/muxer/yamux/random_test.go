@@ -48,7 +48,7 @@ func TestRandomStreams(t *testing.T) {
 			time.Sleep(time.Second)
 			synctest.Wait()
 			for _, s := range []*session{client, server} {
-				if got := s.guard.memory.(*coretest.Memory).Reserved(); got != 0 {
+				if got := s.memory.(*coretest.Memory).Reserved(); got != 0 {
 					t.Errorf("seed %d: %d bytes are still charged", seed, got)
 				}
 			}

@@ -34,11 +34,7 @@ func newRawPeer(t testing.TB, config string, memory *coretest.Memory, deaf bool)
 	t.Helper()
 	mine, its := memnet.Pipe()
 	m := coretest.MustLoad[*Muxer](t, "yamux", config)
-	s, err := m.mux(its, false, memory)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &rawPeer{t: t, conn: mine, session: s, memory: memory}
+	p := &rawPeer{t: t, conn: mine, session: m.mux(its, false, memory), memory: memory}
 	if !deaf {
 		p.wg.Go(p.read)
 	}

@@ -24,14 +24,7 @@ func newPair(t testing.TB, clientMemory, serverMemory *coretest.Memory) (client,
 	t.Helper()
 	a, b := memnet.Pipe()
 	m := coretest.MustLoad[*Muxer](t, "yamux", `{}`)
-	client, err := m.mux(a, true, clientMemory)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if server, err = m.mux(b, false, serverMemory); err != nil {
-		t.Fatal(err)
-	}
-	return client, server
+	return m.mux(a, true, clientMemory), m.mux(b, false, serverMemory)
 }
 
 func closePair(t testing.TB, client, server *session) {
@@ -40,7 +33,7 @@ func closePair(t testing.TB, client, server *session) {
 		if err := s.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
-		s.guard.memory.(*coretest.Memory).Check(t)
+		s.memory.(*coretest.Memory).Check(t)
 	}
 }
 
@@ -57,14 +50,25 @@ func withPair(t *testing.T, f func(t *testing.T, client, server *session)) {
 // openBoth opens a stream from a to b.
 func openBoth(t testing.TB, a, b *session) (mine, its core.MuxedStream) {
 	t.Helper()
-	mine, err := a.OpenStream(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	mine = open(t, a)
+	var err error
 	if its, err = b.AcceptStream(); err != nil {
 		t.Fatal(err)
 	}
 	return mine, its
+}
+
+// open opens a stream, and tells the remote of it.
+func open(t testing.TB, s *session) core.MuxedStream {
+	t.Helper()
+	st, err := s.OpenStream(t.Context())
+	if err == nil {
+		_, err = st.Write(nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
 }
 
 func TestStreamHalfClose(t *testing.T) {
@@ -91,7 +95,7 @@ func TestStreamHalfClose(t *testing.T) {
 		}
 		synctest.Wait()
 		for _, s := range []*session{client, server} {
-			if n, reserved := len(s.guard.streams), s.guard.memory.(*coretest.Memory).Reserved(); n != 0 || reserved != 0 {
+			if n, reserved := len(s.streams), s.memory.(*coretest.Memory).Reserved(); n != 0 || reserved != 0 {
 				t.Errorf("%d streams and %d bytes are left", n, reserved)
 			}
 		}
@@ -208,10 +212,10 @@ func TestStreamReset(t *testing.T) {
 			t.Error(err)
 		}
 		synctest.Wait()
-		if n := len(server.guard.streams); n != 0 {
+		if n := len(server.streams); n != 0 {
 			t.Errorf("%d streams are left at the remote", n)
 		}
-		if got := client.guard.memory.(*coretest.Memory).Reserved(); got != 0 {
+		if got := client.memory.(*coretest.Memory).Reserved(); got != 0 {
 			t.Errorf("%d bytes are still charged", got)
 		}
 	})
@@ -350,10 +354,7 @@ func TestSessionCloseSendsWhatWasWritten(t *testing.T) {
 func TestSessionCloseIsNotHeldUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newRawPeer(t, `{}`, coretest.NewMemory(-1), true)
-		st, err := p.session.OpenStream(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		st := open(t, p.session)
 		p.send(typeWindowUpdate, flagACK, 2, 1<<24)
 		p.wg.Go(func() {
 			_, err := st.Write(make([]byte, 1<<24))
@@ -376,9 +377,7 @@ func TestSessionCloseIsNotHeldUp(t *testing.T) {
 func TestOpenStreamEndsWithContext(t *testing.T) {
 	withRawPeer(t, func(t *testing.T, p *rawPeer) {
 		for range 256 { // none of which the remote accepts
-			if _, err := p.session.OpenStream(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			open(t, p.session)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
+	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/libp2p/go-yamux/v4"
 
 	"github.com/xnode-p2p/xnode/core"
 )
@@ -27,172 +25,171 @@ var (
 	errWriteClosed = fmt.Errorf("write to a closed stream: %w", net.ErrClosed)
 )
 
-// stream is one stream: what the ledger knows of it, and the library's stream.
+// stream is one stream.
 type stream struct {
-	id uint32
-
-	// Guarded by the ledger's lock.
-	window    uint32        // what the remote may send
-	size      uint32        // what it may send ahead of the reader
-	credit    uint32        // what may be sent to it
-	smalls    uint32        // small frames since mark
-	mark      uint64        // what had come when smalls was last 0
-	arrived   uint64        // how much data came
-	epoch     time.Duration // when the window was full at last, in the time of the session
-	paid      uint32        // how many blocks of small frames there is memory for
-	code      core.StreamCode
-	reset     uint8 // byLocal, byRemote, or 0
-	handed    bool  // the node has it
-	announced bool  // the remote knows that this side has it
-	acked     bool  // the remote has accepted it
-	gotFIN    bool  // the remote sends no more
-	sentFIN   bool  // this side sends no more
-	sentRST   bool  // this side has reset it, and said so
-	readDone  bool  // nobody will read from it any more
-	lingers   bool  // it is over here and the remote may still send
+	session *session
+	theirs  bool              // the remote opened it
+	account core.StreamMemory // nil if the stream was refused
+	in      inbox
 
 	read atomic.Uint64 // how much data was read
 	due  atomic.Uint64 // when it is as much, the remote may get credit
+	told atomic.Bool   // the remote knows that this side has the stream
 
-	account core.StreamMemory // nil if there is nothing to charge
+	// Guarded by the session's lock.
+	id      uint32        // 0 until the remote is told of a stream of this side
+	window  uint32        // what the remote may send
+	size    uint32        // what it may send ahead of the reader
+	credit  uint32        // what may be sent to it
+	arrived uint64        // how much data came
+	epoch   time.Duration // when the window was full at last, in the time of the session
 
-	// Set when the stream is handed out.
-	library *yamux.Stream
-	session *session
+	code     core.StreamCode
+	reset    uint8 // byLocal, byRemote, or 0
+	acked    bool  // the remote has accepted it
+	gotFIN   bool  // the remote sends no more
+	sentFIN  bool  // this side sends no more
+	readDone bool  // nobody will read from it any more
+	over     bool  // it is over here
+	lingers  bool  // and the remote may still send
 
-	// The library mistakes two writers at once for less data than it is, and
-	// wakes one of several readers when there is something for all of them.
-	writing, reading turn
+	writing bool      // a writer is at work; the others wait, so that writes do not mix
+	room    sync.Cond // waited on by writers, for credit or their turn
+	limit   deadline  // of writes
+
+	queue      *queue // the list it is in, if any
+	prev, next *stream
 }
 
-// newStream returns the record of a stream, which from then on has the account.
-func newStream(id uint32, account core.StreamMemory) *stream {
-	st := &stream{id: id, window: initialWindow, size: initialWindow, credit: initialWindow, account: account}
+// newStream returns a stream, which from then on has the account.
+func newStream(s *session, account core.StreamMemory) *stream {
+	st := &stream{session: s, account: account, window: initialWindow, size: initialWindow, credit: initialWindow}
 	st.due.Store(initialWindow / 2)
+	st.in.init(&s.muxer.pool)
+	st.room.L = &s.mu
 	return st
 }
 
-// refuse resets a stream for which there is no memory.
-func (s *stream) refuse() {
-	s.reset, s.code, s.sentRST = byLocal, core.StreamLimitExceeded, true
-}
-
-// release gives back the memory that is charged to the stream.
-func (s *stream) release() {
-	if s.account != nil {
-		s.account.Done()
-	}
-}
-
-// localDone reports whether this side neither reads nor writes any more.
-func (s *stream) localDone() bool { return s.sentFIN && s.readDone }
-
 // Read implements [core.MuxedStream].
-func (s *stream) Read(b []byte) (int, error) {
-	if len(b) == 0 {
+func (st *stream) Read(p []byte) (int, error) {
+	if len(p) == 0 {
 		return 0, nil
 	}
-	for {
-		s.reading.take()
-		n, err := s.library.Read(b)
-		s.reading.give()
-		if n > 0 {
-			// An error that comes with data is about credit, which is not
-			// the library's concern. The next Read finds what it was.
-			if s.read.Add(uint64(n)) >= s.due.Load() {
-				s.session.guard.refill(s)
-			}
-			return n, nil
-		}
-		switch err {
-		case nil:
-		case io.EOF:
-			s.session.guard.finishRead(s)
-			return 0, io.EOF
-		default:
-			return 0, s.explain(err, errReadClosed)
-		}
+	n, err := st.in.read(p, st.theirs || st.told.Load())
+	if err == errNothing { // nor will there be before the remote knows the stream
+		st.session.announce(st)
+		n, err = st.in.read(p, true)
 	}
+	if n > 0 && st.read.Add(uint64(n)) >= st.due.Load() {
+		st.session.refill(st)
+	}
+	if err == io.EOF {
+		st.session.finishRead(st)
+	}
+	return n, err
 }
 
 // Write implements [core.MuxedStream].
-func (s *stream) Write(b []byte) (int, error) {
-	s.writing.take()
-	defer s.writing.give()
-	n, err := s.library.Write(b)
-	if err != nil {
-		return n, s.explain(err, errWriteClosed)
-	}
-	return n, nil
-}
+func (st *stream) Write(p []byte) (int, error) { return st.session.write(st, p) }
 
 // CloseWrite implements [core.MuxedStream].
-func (s *stream) CloseWrite() error {
-	if err := s.library.CloseWrite(); err != nil {
-		return s.explain(err, errWriteClosed)
+func (st *stream) CloseWrite() error {
+	s := st.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closeWrite(st)
+}
+
+// CloseRead implements [core.MuxedStream]. The remote is not told: yamux cannot.
+func (st *stream) CloseRead() error {
+	st.in.close(errReadClosed)
+	st.session.finishRead(st)
+	return nil
+}
+
+// Close implements [core.MuxedStream].
+func (st *stream) Close() error {
+	st.in.close(errReadClosed)
+	s := st.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.readDone = true
+	return s.closeWrite(st)
+}
+
+// Reset implements [core.MuxedStream].
+func (st *stream) Reset(code core.StreamCode) error {
+	s := st.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reset(st, code)
+	s.flushLater()
+	return nil
+}
+
+// Memory implements [core.Accounted].
+func (st *stream) Memory() core.StreamMemory { return st.account }
+
+// SetDeadline implements [core.MuxedStream].
+func (st *stream) SetDeadline(t time.Time) error {
+	_ = st.SetReadDeadline(t) // always nil
+	return st.SetWriteDeadline(t)
+}
+
+// SetReadDeadline implements [core.MuxedStream].
+func (st *stream) SetReadDeadline(t time.Time) error {
+	st.in.setDeadline(t)
+	return nil
+}
+
+// SetWriteDeadline implements [core.MuxedStream].
+func (st *stream) SetWriteDeadline(t time.Time) error {
+	s := st.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.limit.set(t)
+	if st.writing {
+		st.wakeWriters()
 	}
 	return nil
 }
 
-// CloseRead implements [core.MuxedStream]. The remote is not told: yamux cannot.
-func (s *stream) CloseRead() error {
-	s.session.guard.finishRead(s) // first, for readers who ask why they fail
-	return s.library.CloseRead()  // always nil
+// overdue implements [waiter] for writers.
+func (st *stream) overdue() {
+	st.session.mu.Lock()
+	defer st.session.mu.Unlock()
+	st.wakeWriters()
 }
 
-// Close implements [core.MuxedStream].
-func (s *stream) Close() error {
-	return firstError(s.CloseRead(), s.CloseWrite())
+// wakeWriters has writers look whether they still may write.
+func (st *stream) wakeWriters() {
+	st.room.Broadcast()
+	st.session.turns.Broadcast()
+	st.session.drained.Broadcast()
 }
 
-func firstError(a, b error) error {
-	if a != nil {
-		return a
+func (st *stream) resetError() error {
+	return &core.StreamError{Code: st.code, Remote: st.reset == byRemote}
+}
+
+// localDone reports whether this side neither reads nor writes any more.
+func (st *stream) localDone() bool { return st.sentFIN && st.readDone || st.reset != 0 }
+
+// sessionEnded ends the stream with its session. What came before its end may
+// still be read if it is all that the remote had to send.
+func (st *stream) sessionEnded() {
+	st.in.finish(st.session.end, true)
+	st.unqueue()
+	st.release()
+}
+
+// release gives back the memory that is charged to the stream.
+func (st *stream) release() {
+	if st.account != nil {
+		st.account.Done()
 	}
-	return b
-}
-
-// Reset implements [core.MuxedStream].
-func (s *stream) Reset(code core.StreamCode) error {
-	s.session.guard.resetting(s, code) // first, as in CloseRead
-	err := s.library.Reset()           // always nil
-	s.session.guard.finishRead(s)
-	return err
-}
-
-// Memory implements [core.Accounted].
-func (s *stream) Memory() core.StreamMemory { return s.account }
-
-// SetDeadline implements [core.MuxedStream].
-func (s *stream) SetDeadline(t time.Time) error { return s.library.SetDeadline(t) }
-
-// SetReadDeadline implements [core.MuxedStream].
-func (s *stream) SetReadDeadline(t time.Time) error { return s.library.SetReadDeadline(t) }
-
-// SetWriteDeadline implements [core.MuxedStream].
-func (s *stream) SetWriteDeadline(t time.Time) error { return s.library.SetWriteDeadline(t) }
-
-// explain says in the terms of core what the library's error means; closed is
-// what it means if this side was closed here.
-func (s *stream) explain(err, closed error) error {
-	switch err {
-	case yamux.ErrTimeout:
-		return os.ErrDeadlineExceeded
-	case yamux.ErrStreamClosed:
-		return closed
-	case yamux.ErrStreamReset:
-		// The library says this of streams that were reset, whose reading
-		// side was closed, and whose connection ended.
-		reset, code, readDone := s.session.guard.fate(s)
-		switch {
-		case reset != 0:
-			return &core.StreamError{Code: code, Remote: reset == byRemote}
-		case s.session.library.IsClosed():
-		case readDone:
-			return closed
-		}
-	}
-	return s.session.ended(err)
+	st.limit.stop()
+	st.room.Broadcast()
 }
 
 var (

@@ -5,21 +5,24 @@
 //
 //	{"muxers": [{"module": "yamux", "max_incoming_streams": 500}]}
 //
-// The frames are go-yamux's work. What a peer sends passes a [guard] before the
-// library sees it, because the library trusts more than it should. The guard also
-// grants the remote its credit, for which it charges every stream's account: the
-// library could not tell which stream its memory is for. There is no flow control
-// over a whole connection, and no priority among streams: yamux has neither.
+// Streams are opened with their first data, which needs no frame of its own, and
+// what several of them have to send at a time goes out in one write. A window may
+// hold more than the initial 256KiB if the stream's account has the memory; without
+// it, a window stays what it is and a new stream is reset, and the connection goes
+// on. There is no flow control over a whole connection, and no priority among
+// streams: yamux has neither.
+//
+// go-yamux, which libp2p's other implementation in Go uses, was the first choice.
+// Nine defects had to be worked around, of flow control above all, and half of the
+// time of a stream was spent in it.
 package yamux
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/libp2p/go-yamux/v4"
 
 	"github.com/xnode-p2p/xnode/core"
 )
@@ -29,21 +32,9 @@ func init() { core.Register(new(Muxer)) }
 // protocol is what multistream-select calls yamux.
 const protocol = "/yamux/1.0.0"
 
-const (
-	// initialWindow is what either side may send on a new stream before it
-	// is granted more. The specification fixes it.
-	initialWindow = 256 << 10
-	// blockFrame is a frame that carries 64 KiB, which is how much most
-	// writers write at a time. Under Noise it takes two records, which go out
-	// in one write.
-	blockFrame = 64<<10 + headerSize
-	// rttInterval is how often the round trip time, from which windows grow,
-	// is measured again.
-	rttInterval = 5 * time.Minute
-	// pingBacklog is how many pings may wait for their answer to be written;
-	// the rest is dropped.
-	pingBacklog = 32
-)
+// blockFrame is a frame that carries 64 KiB, which is how much most writers write
+// at a time. Under Noise it takes two records, which go out in one write.
+const blockFrame = 64<<10 + headerSize
 
 // Muxer is the module. It must not be changed after Provision.
 type Muxer struct {
@@ -73,7 +64,7 @@ type Muxer struct {
 	// Default: "65548B".
 	MaxMessage core.Size `json:"max_message,omitempty"`
 
-	config yamux.Config
+	pool pool
 }
 
 // CaddyModule implements [caddy.Module].
@@ -92,23 +83,6 @@ func (m *Muxer) Provision(caddy.Context) error {
 	setDefault(&m.WriteTimeout, core.Duration(10*time.Second))
 	setDefault(&m.MaxWindow, 16<<20)
 	setDefault(&m.MaxMessage, blockFrame)
-	m.config = yamux.Config{
-		AcceptBacklog:           m.AcceptBacklog,
-		PingBacklog:             pingBacklog,
-		EnableKeepAlive:         true,
-		KeepAliveInterval:       time.Duration(m.Keepalive),
-		MeasureRTTInterval:      rttInterval,
-		ConnectionWriteTimeout:  time.Duration(m.WriteTimeout),
-		MaxIncomingStreams:      uint32(m.MaxIncomingStreams),
-		InitialStreamWindowSize: libraryWindow(uint32(m.MaxWindow)),
-		MaxStreamWindowSize:     libraryWindow(uint32(m.MaxWindow)),
-		MaxMessageSize:          uint32(m.MaxMessage),
-		// Its log would be written by peers.
-		LogOutput: io.Discard,
-		// The guard reads headers and bodies exactly; what is under it
-		// decrypts whole records into a buffer of its own.
-		ReadBufSize: 0,
-	}
 	return nil
 }
 
@@ -151,24 +125,13 @@ func (*Muxer) Protocol() string { return protocol }
 // Mux implements [core.Muxer]. Reads from conn should be cheap: they are often
 // of 12 bytes.
 func (m *Muxer) Mux(conn net.Conn, initiator bool, memory core.ConnMemory) (core.Session, error) {
-	s, err := m.mux(conn, initiator, memory)
-	if err != nil {
-		return nil, fmt.Errorf("yamux: %w", err)
-	}
-	return s, nil
+	return m.mux(conn, initiator, memory), nil
 }
 
-func (m *Muxer) mux(conn net.Conn, initiator bool, memory core.ConnMemory) (*session, error) {
-	g := newGuard(conn, initiator, memory, uint32(m.MaxWindow), time.Duration(m.WriteTimeout))
-	start := yamux.Server
-	if initiator {
-		start = yamux.Client
-	}
-	library, err := start(g, &m.config, nil)
-	if err != nil {
-		return nil, err
-	}
-	return &session{library: library, guard: g}, nil
+func (m *Muxer) mux(conn net.Conn, initiator bool, memory core.ConnMemory) *session {
+	s := newSession(m, conn, initiator, memory)
+	s.start()
+	return s
 }
 
 var (

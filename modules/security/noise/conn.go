@@ -61,12 +61,24 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	return c.reading(func(in *inbound) (int, error) { return in.read(p) })
+}
+
+// ReadRecord is Read for who wants all that arrived together where it is to stay.
+// When it is known how much that is, room is asked for a slice of that length; an
+// error may still follow.
+func (c *Conn) ReadRecord(room func(n int) []byte) (int, error) {
+	return c.reading(func(in *inbound) (int, error) { return in.readRecord(room) })
+}
+
+// reading calls f, which reads.
+func (c *Conn) reading(f func(*inbound) (int, error)) (int, error) {
 	c.readMu.Lock()
 	defer c.readMu.Unlock()
 	if c.closed.Load() {
 		return 0, c.explain(c.in.failed)
 	}
-	n, err := c.in.read(p)
+	n, err := f(&c.in)
 	if c.in.failed != nil {
 		_ = c.Close() // what made it fail is the error that counts
 		return n, err

@@ -56,25 +56,18 @@ func (in *inbound) init(src io.Reader, pool *buffers, max int) {
 // read returns decrypted data. One record is given out at a time.
 func (in *inbound) read(p []byte) (int, error) {
 	for len(in.plain) == 0 {
-		if in.failed != nil {
-			return 0, in.failed
-		}
-		record, err := in.frame()
+		record, size, err := in.record()
 		if err != nil {
 			return 0, err
-		}
-		size := len(record) - in.sealer.aead.Overhead()
-		if size < 0 {
-			return 0, in.fail(fmt.Errorf("noise: record of %d bytes is shorter than its tag", len(record)))
 		}
 		dst := record[:0]
 		direct := size <= len(p)
 		if direct {
 			dst = p[:0:len(p)]
 		}
-		plain, err := in.sealer.open(dst, record)
+		plain, err := in.decrypt(dst, record)
 		if err != nil {
-			return 0, in.fail(fmt.Errorf("noise: record refused: %w", err))
+			return 0, err
 		}
 		if direct && size > 0 {
 			return size, nil
@@ -86,6 +79,54 @@ func (in *inbound) read(p []byte) (int, error) {
 	n := copy(p, in.plain)
 	in.plain = in.plain[n:]
 	return n, nil
+}
+
+// readRecord decrypts a record to where room says.
+func (in *inbound) readRecord(room func(n int) []byte) (int, error) {
+	if n := len(in.plain); n > 0 {
+		copy(room(n), in.plain)
+		in.plain = nil
+		return n, nil
+	}
+	for {
+		record, size, err := in.record()
+		if err != nil {
+			return 0, err
+		}
+		dst := record[:0]
+		if size > 0 {
+			dst = room(size)[:0]
+		}
+		if _, err := in.decrypt(dst, record); err != nil {
+			return 0, err
+		}
+		if size > 0 {
+			return size, nil
+		}
+	}
+}
+
+// record returns the next record, which is a part of the buffer, and how much
+// data is in it.
+func (in *inbound) record() (record []byte, size int, err error) {
+	if in.failed != nil {
+		return nil, 0, in.failed
+	}
+	if record, err = in.frame(); err != nil {
+		return nil, 0, err
+	}
+	if size = len(record) - in.sealer.aead.Overhead(); size < 0 {
+		return nil, 0, in.fail(fmt.Errorf("noise: record of %d bytes is shorter than its tag", len(record)))
+	}
+	return record, size, nil
+}
+
+func (in *inbound) decrypt(dst, record []byte) ([]byte, error) {
+	plain, err := in.sealer.open(dst, record)
+	if err != nil {
+		return nil, in.fail(fmt.Errorf("noise: record refused: %w", err))
+	}
+	return plain, nil
 }
 
 func (in *inbound) fail(err error) error {
