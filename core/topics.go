@@ -108,6 +108,7 @@ const (
 	TopicRejected       TopicEventKind = "rejected"       // a peer sent what is not valid
 	TopicIgnored        TopicEventKind = "ignored"        // a message is dropped, and nobody to blame
 	TopicDropped        TopicEventKind = "dropped"        // a peer's queue had no room for a message
+	TopicThrottled      TopicEventKind = "throttled"      // messages of a peer are left out, as there are too many
 	TopicGrafted        TopicEventKind = "grafted"        // a peer has come into the mesh
 	TopicPruned         TopicEventKind = "pruned"         // it has left the mesh
 	TopicGraftSent      TopicEventKind = "graft_sent"     // control messages, to a peer

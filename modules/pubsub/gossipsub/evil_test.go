@@ -476,7 +476,7 @@ func TestEvil_B2_Frames(t *testing.T) {
 
 // Peers that come and go leave nothing behind.
 func TestEvil_G14_Churn(t *testing.T) {
-	inBubble(t, `{}`, 100, func(t *testing.T, v core.Topics, _ core.Subscription, n []*coretest.FakeNode) {
+	inBubble(t, `{"peer_gater": {}}`, 100, func(t *testing.T, v core.Topics, _ core.Subscription, n []*coretest.FakeNode) {
 		for i, node := range n[1:] {
 			a := attack(t, node, n[0], false)
 			a.send(subscribe("news", fmt.Sprint("topic", i)),

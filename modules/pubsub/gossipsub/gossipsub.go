@@ -19,6 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/modules/pubsub/internal/gater"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/hub"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/mesh"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/score"
@@ -46,6 +47,12 @@ type Service struct {
 	// Default: {}, which judges what they do against the protocol alone.
 	Score *score.Params `json:"score,omitempty"`
 
+	// PeerGater drops messages by chance when there are more than the validators
+	// have room for: those of peers first whose messages have mostly been of no
+	// use. {} is one with the usual parameters.
+	// Default: none; what there is no room for is dropped whoever sent it.
+	PeerGater *gater.Params `json:"peer_gater,omitempty"`
+
 	*hub.Hub `json:"-"`
 }
 
@@ -61,18 +68,26 @@ func (s *Service) Provision(ctx caddy.Context) error {
 		s.Score = new(score.Params)
 	}
 	s.Score.Provision()
+	if s.PeerGater != nil {
+		s.PeerGater.Provision()
+	}
 	return s.Config.Provision(ctx, core.Logger(ctx))
 }
 
 // Validate implements [caddy.Validator].
 func (s *Service) Validate() error {
 	settings, err := s.Resolve()
-	if err := errors.Join(err, within("params", s.Params.Validate()), within("score", s.Score.Validate())); err != nil {
+	err = errors.Join(err, within("params", s.Params.Validate()), within("score", s.Score.Validate()))
+	if s.PeerGater != nil {
+		err = errors.Join(err, within("peer_gater", s.PeerGater.Validate()))
+	}
+	if err != nil {
 		return err
 	}
 	settings.Protocols = protocols
 	settings.Params = &s.Params
 	settings.Score = s.Score
+	settings.Gater = s.PeerGater
 	s.Hub = hub.New(settings)
 	return nil
 }

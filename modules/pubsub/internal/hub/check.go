@@ -59,7 +59,7 @@ func (h *Hub) check(c *checks, m *core.TopicMessage, raw []byte) {
 		return
 	}
 	if !reserve(h.checking, c.slots) {
-		h.decide(m, raw, core.TopicIgnore)
+		h.step(mesh.Ignored{Peer: m.ReceivedFrom, ID: m.ID, Topic: m.Topic, Throttled: true})
 		return
 	}
 	h.wg.Go(func() {
@@ -152,7 +152,7 @@ func (h *Hub) decide(m *core.TopicMessage, raw []byte, v core.TopicVerdict) {
 	case core.TopicReject:
 		h.stepLocked(mesh.Rejected{Peer: m.ReceivedFrom, ID: m.ID, Topic: m.Topic})
 	default:
-		h.stepLocked(mesh.Ignored{Peer: m.ReceivedFrom, ID: m.ID})
+		h.stepLocked(mesh.Ignored{Peer: m.ReceivedFrom, ID: m.ID, Topic: m.Topic})
 	}
 }
 

@@ -28,6 +28,7 @@ import (
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
+	"github.com/xnode-p2p/xnode/modules/pubsub/internal/gater"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/mesh"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/message"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/rpc"
@@ -46,6 +47,7 @@ type Settings struct {
 	Protocols []Protocol
 	Params    *mesh.Params
 	Score     *score.Params // nil: peers are not judged
+	Gater     *gater.Params // nil: messages are taken from all peers alike
 	Policy    message.Policy
 	// Name makes the IDs of messages, Names those of some topics.
 	Name  message.Name
@@ -94,6 +96,7 @@ type Hub struct {
 	mu      sync.Mutex
 	closed  bool
 	router  *mesh.Router
+	gater   *gater.Gater // nil if there is none
 	remotes map[peer.ID]*remote
 	topics  map[string]*topicSubscriptions // those that the node is subscribed to
 	tracers []*tracer
@@ -143,6 +146,9 @@ func (h *Hub) Start(ctx context.Context, n core.Node) error {
 	}
 	h.mu.Lock()
 	h.router = mesh.New(settings)
+	if h.Gater != nil {
+		h.gater = gater.New(h.Gater, settings.Rand)
+	}
 	h.mu.Unlock()
 	for _, topic := range h.Topics {
 		sub, err := h.Subscribe(topic)
@@ -216,6 +222,7 @@ func (h *Hub) step(e mesh.Event) {
 // stepLocked returns how many peers a message goes to.
 func (h *Hub) stepLocked(e mesh.Event) (delivered int) {
 	h.count(e)
+	h.gateLocked(e)
 	h.traceEvent(e)
 	for _, a := range h.router.Step(e, time.Now()) {
 		switch a := a.(type) {

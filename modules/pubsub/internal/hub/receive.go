@@ -127,6 +127,10 @@ func (h *Hub) listen(from peer.ID, m *rpc.RPC) bool {
 	if c := &m.Control; len(c.IHave)+len(c.IWant)+len(c.Graft)+len(c.Prune)+len(c.IDontWant) > 0 || c.Extensions != nil {
 		h.stepLocked(mesh.Controlled{Peer: from, Control: c})
 	}
+	if len(m.Publish) > 0 && !h.admitLocked(from) {
+		h.trace(core.TopicThrottled, from, "")
+		return false
+	}
 	return true
 }
 
@@ -158,7 +162,7 @@ func (h *Hub) receive(from peer.ID, m *rpc.Message) {
 		return
 	}
 	if author == h.self && author != "" {
-		h.step(mesh.Ignored{Peer: from, ID: id})
+		h.step(mesh.Ignored{Peer: from, ID: id, Topic: m.Topic})
 		return // the node's own, come back after it was forgotten
 	}
 	// Only now, so that a forged message cannot stand in the way of the real one.

@@ -59,9 +59,12 @@ func (h *Hub) joinLocked(c core.Conn, p Protocol) *remote {
 	ctx, cancel := context.WithCancel(h.ctx)
 	r := &remote{id: id, protocol: p, queue: newQueue(), stop: cancel}
 	h.remotes[id] = r
+	ip, _ := peer.IP(c.RemoteMultiaddr())
 	if board := h.router.Board; board != nil {
-		ip, _ := peer.IP(c.RemoteMultiaddr())
 		board.Join(id, ip)
+	}
+	if h.gater != nil {
+		h.gater.Join(id, ip)
 	}
 	h.stepLocked(mesh.Joined{Peer: id, Version: p.Version, Outbound: c.Stat().Direction == core.Outbound})
 	h.wg.Go(func() { h.send(ctx, r) })
@@ -83,6 +86,9 @@ func (h *Hub) partLocked(r *remote) {
 	h.stepLocked(mesh.Left{Peer: r.id})
 	if board := h.router.Board; board != nil {
 		board.Leave(r.id, time.Now())
+	}
+	if h.gater != nil {
+		h.gater.Leave(r.id, time.Now())
 	}
 }
 

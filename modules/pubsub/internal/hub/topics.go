@@ -212,5 +212,8 @@ func (h *Hub) Size() map[string]int {
 	defer h.mu.Unlock()
 	size := h.router.Size()
 	size["queues"] = len(h.remotes)
+	if h.gater != nil {
+		size["gated peers"], size["gated sources"] = h.gater.Size()
+	}
 	return size
 }

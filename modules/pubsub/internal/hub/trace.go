@@ -95,7 +95,7 @@ func (h *Hub) traceEvent(e mesh.Event) {
 	case mesh.Rejected:
 		h.trace(core.TopicRejected, e.Peer, e.Topic, e.ID)
 	case mesh.Ignored:
-		h.trace(core.TopicIgnored, e.Peer, "", e.ID)
+		h.trace(core.TopicIgnored, e.Peer, e.Topic, e.ID)
 	case mesh.Controlled:
 		h.traceControl(e.Peer, e.Control, &received)
 	}

@@ -82,8 +82,10 @@ type (
 	}
 	// Ignored: a message is neither valid nor is anybody to blame.
 	Ignored struct {
-		Peer peer.ID
-		ID   string
+		Peer      peer.ID
+		ID, Topic string
+		// Throttled: there was no room to validate it.
+		Throttled bool
 	}
 	// Duplicate: a peer has sent a message that had arrived before.
 	Duplicate struct {

@@ -140,6 +140,13 @@ func (r *Router) Graylisted(p peer.ID, now time.Time) bool {
 	return m != nil && !m.direct && r.Board != nil && r.score(m, now) < *r.Board.Params().Graylist
 }
 
+// Always reports whether a peer is direct: it always gets every message, and is
+// always listened to.
+func (r *Router) Always(p peer.ID) bool {
+	m := r.peers[p]
+	return m != nil && m.direct
+}
+
 func (r *Router) penalize(p peer.ID, n int) {
 	if r.Board != nil && n > 0 {
 		r.Board.Penalize(p, n)
