@@ -113,7 +113,7 @@ func TestPersistence(t *testing.T) {
 		if err := a.Close(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Second)
+		time.Sleep(11 * time.Second)
 		ask(b, 7, core.TopicIgnore)
 		ask(b, 8, core.TopicAccept)
 		if err := b.Close(); err != nil {
