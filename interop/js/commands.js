@@ -2,6 +2,7 @@
 
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { ask } from './delegated.js'
 import { checkOperation, operate } from './dht.js'
 import { address } from './flags.js'
 import { startNode } from './node.js'
@@ -50,8 +51,9 @@ async function listen (flags) {
     if (word === 'publish' && talking != null) {
       print(await talking.publish(words.join(' ')).catch(err => ({ ok: false, error: err.message })))
     }
-    if (word === 'dht' && flags.dht != null) {
-      print(await operate(node, words, AbortSignal.timeout(flags.timeout)).catch(err => ({ ok: false, error: err.message })))
+    if (word === 'dht' && (flags.dht ?? flags.delegated) != null) {
+      const run = flags.dht != null ? operate : ask
+      print(await run(node, words, AbortSignal.timeout(flags.timeout)).catch(err => ({ ok: false, error: err.message })))
     }
   })
   await node.stop()

@@ -103,11 +103,11 @@ async function delivered (events, messageName) {
   if (taken === 0) throw last ?? new Error(`nobody took ${messageName}`)
 }
 
-function found ({ id, multiaddrs }) {
+export function found ({ id, multiaddrs }) {
   return { peer: id.toString(), addrs: multiaddrs.map(String).sort() }
 }
 
-function peerId (text) {
+export function peerId (text) {
   try {
     return peerIdFromString(text)
   } catch (err) {
@@ -120,7 +120,7 @@ function keyOf (id) {
 }
 
 // contentID is the CIDv1 of a text as raw bytes.
-async function contentID (text) {
+export async function contentID (text) {
   return CID.createV1(raw.code, await sha256.digest(encode(text)))
 }
 

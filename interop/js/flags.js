@@ -22,7 +22,7 @@ const foreignFlags = {
   rate: 'string', wait: 'string'
 }
 
-const strings = ['transport', 'security', 'muxer', 'ip', 'connect', 'key', 'key-type', 'pnet', 'cpuprofile', 'memprofile', 'dht', 'dht-prefix', 'pubsub', 'topic']
+const strings = ['transport', 'security', 'muxer', 'ip', 'connect', 'key', 'key-type', 'pnet', 'cpuprofile', 'memprofile', 'dht', 'dht-prefix', 'delegated', 'pubsub', 'topic']
 const durations = { timeout: 60_000 }
 const counts = { port: 0, seed: 0, count: 10, parallel: 1, size: 32, upload: 0, download: 0, block: 65536, conns: 1 }
 const booleans = ['identify', 'fresh', 'unsigned']

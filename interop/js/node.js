@@ -11,6 +11,7 @@ import { preSharedKey } from '@libp2p/pnet'
 import { tls } from '@libp2p/tls'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
+import { makeDelegated } from './delegated.js'
 import { makeDHT } from './dht.js'
 import { makePubSub } from './pubsub.js'
 import { ECHO_PROTOCOL, PERF_PROTOCOL, serveEcho, servePerf } from './protocols.js'
@@ -56,6 +57,7 @@ export async function startNode (flags, { listen = false, seed = flags.seed } = 
       identifyPush: identifyPush(),
       ping: ping({ timeout: LONG_MS }),
       ...(flags.dht != null && { dht: makeDHT(flags) }),
+      ...(flags.delegated != null && { delegated: makeDelegated(flags) }),
       ...(flags.pubsub != null && { pubsub: makePubSub(flags) })
     }
   })

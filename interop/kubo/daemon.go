@@ -118,12 +118,20 @@ func (d *daemon) configure(s settings) error {
 	routing["Type"] = "dht" + s.mode
 	if s.delegated != "" {
 		routing["Type"], routing["DelegatedRouters"] = "delegated", []string{s.delegated}
+		config["Ipns"].(map[string]any)["DelegatedPublishers"] = []string{s.delegated}
+		config["Provide"] = map[string]any{"Enabled": false} // the protocol has nothing for that
 	}
 	config["Swarm"].(map[string]any)["RelayClient"] = map[string]any{"Enabled": false}
 	if raw, err = json.Marshal(config); err != nil {
 		return err
 	}
 	return os.WriteFile(path, raw, 0o600)
+}
+
+// gateway is the URL at which the daemon answers delegated routing, with the DHT.
+func (d *daemon) gateway() (string, error) {
+	raw, err := os.ReadFile(filepath.Join(d.repo, "gateway"))
+	return strings.TrimSpace(string(raw)), err
 }
 
 // apiURL makes a URL of /ip4/A/tcp/P.
@@ -152,8 +160,11 @@ func (d *daemon) Close() error {
 // call calls the API. A body is sent as a file.
 func (d *daemon) call(ctx context.Context, command string, body []byte, args ...string) ([]byte, error) {
 	query := url.Values{"arg": args}
-	if command == "block/put" {
+	switch command {
+	case "block/put":
 		query = url.Values{"cid-codec": {"raw"}, "mhtype": {"sha2-256"}}
+	case "name/publish":
+		query.Set("resolve", "false") // the daemon need not have what the name stands for
 	}
 	var content bytes.Buffer
 	form := multipart.NewWriter(&content)

@@ -40,7 +40,7 @@ var errNotFound = errors.New("not found")
 
 // dht runs one operation with Kubo's routing commands.
 func (d *daemon) dht(ctx context.Context, words []string) (any, error) {
-	arguments := map[string]int{"find-peer": 1, "put": 2, "get": 1, "put-pk": 0, "get-pk": 1, "provide": 1, "find-providers": 1}
+	arguments := map[string]int{"find-peer": 1, "put": 2, "get": 1, "put-pk": 0, "get-pk": 1, "put-name": 1, "get-name": 1, "provide": 1, "find-providers": 1}
 	if want, ok := arguments[words[0]]; !ok || len(words)-1 != want {
 		return nil, fmt.Errorf("dht %s: %w", strings.Join(words, " "), errUsage)
 	}
@@ -69,6 +69,14 @@ func (d *daemon) dht(ctx context.Context, words []string) (any, error) {
 	case "get-pk":
 		raw, err := d.value(ctx, "/pk/"+words[1])
 		return map[string]string{"peer": hashed(raw)}, err
+	case "put-name":
+		var published struct{ Name string }
+		err := d.json(ctx, "name/publish", &published, "/ipfs/"+contentID(words[1]))
+		return map[string]string{"peer": published.Name}, err
+	case "get-name":
+		var resolved struct{ Path string }
+		err := d.json(ctx, "name/resolve", &resolved, "/ipns/"+words[1])
+		return map[string]string{"value": resolved.Path}, err
 	case "provide":
 		if _, err := d.call(ctx, "block/put", []byte(words[1])); err != nil {
 			return nil, err
@@ -106,6 +114,15 @@ func (d *daemon) value(ctx context.Context, key string) ([]byte, error) {
 		}
 	}
 	return nil, orNotFound(err)
+}
+
+// json runs a command with one answer.
+func (d *daemon) json(ctx context.Context, command string, answer any, arg string) error {
+	raw, err := d.call(ctx, command, nil, arg)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, answer)
 }
 
 // routing runs one routing command and returns its events.

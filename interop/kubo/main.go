@@ -89,7 +89,11 @@ func (d *daemon) serve(ctx context.Context, connect string, timeout time.Duratio
 	if err != nil {
 		return err
 	}
-	if err := out.Encode(map[string]any{"peer_id": id.ID, "addrs": id.loopback()}); err != nil {
+	gateway, err := d.gateway()
+	if err != nil {
+		return err
+	}
+	if err := out.Encode(map[string]any{"peer_id": id.ID, "addrs": id.loopback(), "delegated": gateway}); err != nil {
 		return err
 	}
 	for addr := range strings.SplitSeq(connect, ",") {

@@ -33,6 +33,7 @@ type dhtNode struct {
 	kind  string
 	id    string
 	addrs []string // without /p2p
+	url   string   // of its delegated routing, if it serves that
 }
 
 // dhtAnswer is what any operation of a DHT answers.
@@ -48,19 +49,26 @@ type dhtAnswer struct {
 
 // startDHT starts a peer with a DHT of a prefix that knows others.
 func startDHT(ctx context.Context, p peers.Peer, mode, prefix string, others []string, words ...string) (*dhtNode, error) {
-	words = append([]string{"listen", "--dht", mode, "--dht-prefix", prefix, "--timeout", dhtTimeout.String()}, words...)
+	words = append([]string{"--dht", mode, "--dht-prefix", prefix}, words...)
 	if len(others) > 0 {
 		words = append(words, "--connect", strings.Join(others, ","))
 	}
+	return startNode(ctx, p, words...)
+}
+
+// startNode starts a peer that takes operations of a DHT.
+func startNode(ctx context.Context, p peers.Peer, words ...string) (*dhtNode, error) {
+	words = append([]string{"listen", "--timeout", dhtTimeout.String()}, words...)
 	var ready struct {
-		PeerID string `json:"peer_id"`
-		Addrs  []string
+		PeerID    string `json:"peer_id"`
+		Addrs     []string
+		Delegated string
 	}
 	server, err := process.Start(ctx, p.Command(append(words, dhtStack.Flags()...)...), &ready)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Name, err)
 	}
-	n := &dhtNode{Server: server, kind: p.Name, id: ready.PeerID}
+	n := &dhtNode{Server: server, kind: p.Name, id: ready.PeerID, url: ready.Delegated}
 	for _, a := range ready.Addrs {
 		n.addrs = append(n.addrs, bare(a))
 	}

@@ -22,6 +22,7 @@ type row struct {
 	Cells  []cell      `json:"cells"` // one an operation
 
 	server, client peers.Peer
+	own            peers.Peer  // this project's, in suiteDelegated
 	network        *dhtNetwork // that the row is of, in suiteNetwork
 
 	members []peers.Peer // who talks, in suiteTopic and suiteMixed
@@ -35,6 +36,8 @@ const (
 	suiteNetwork = "network" // a DHT of peers of several kinds
 	suiteTopic   = "topic"   // messages on a topic, of a pair
 	suiteMixed   = "mixed"   // the same of peers of all kinds
+
+	suiteDelegated = "delegated" // a server of delegated routing over HTTP, and its client
 )
 
 // over says what a row runs on.
@@ -42,6 +45,8 @@ func (r *row) over() string {
 	switch r.Suite {
 	case suiteDHT:
 		return "dht"
+	case suiteDelegated:
+		return "routing over http"
 	case suiteNetwork:
 		return r.network.String()
 	case suiteTopic:
@@ -91,7 +96,13 @@ func plan(all []peers.Peer) []*row {
 		rows = append(rows, &row{Suite: suiteDHT, Server: server.Name, Client: client.Name, Stack: dhtStack, server: server, client: client})
 	}
 	own := all[0]
-	for _, add := range []func(server, client peers.Peer){add, addDHT} {
+	addDelegated := func(server, client peers.Peer) {
+		if !server.ServesDelegated || !client.AsksDelegated || peers.CommonDHT(server, own) == "" {
+			return
+		}
+		rows = append(rows, &row{Suite: suiteDelegated, Server: server.Name, Client: client.Name, Stack: dhtStack, server: server, client: client, own: own})
+	}
+	for _, add := range []func(server, client peers.Peer){add, addDHT, addDelegated} {
 		add(own, own)
 		for _, other := range all[1:] {
 			add(own, other)
@@ -129,6 +140,8 @@ func (m *matrix) run(ctx context.Context, rows []*row) {
 					m.fillDHT(ctx, r)
 				case suiteNetwork:
 					m.fillNetwork(ctx, r)
+				case suiteDelegated:
+					m.fillDelegated(ctx, r)
 				case suiteTopic, suiteMixed:
 					m.fillTopic(ctx, r)
 				default:

@@ -33,7 +33,7 @@ func fakePeer(name, command string) int {
 			fmt.Println(`{"ok":false,"error":"no such port"}`)
 			return 1
 		}
-		fmt.Printf(`{"peer_id":%q,"addrs":["/x"]}`+"\n", name)
+		fmt.Printf(`{"peer_id":%q,"addrs":["/x"],"delegated":"http://x"}`+"\n", name)
 		for scan := bufio.NewScanner(os.Stdin); scan.Scan(); {
 			fmt.Println(fakeDHT(name, strings.Fields(scan.Text())))
 		}
@@ -61,6 +61,11 @@ func fakeDHT(name string, words []string) string {
 	switch words[1] {
 	case "find-peer", "get-pk":
 		return fmt.Sprintf(`{"peer":%q,"addrs":["/x/p2p/y"]}`, last)
+	case "get-name":
+		if name == "peer-g" {
+			return `{"value":"/ipfs/elsewhere"}`
+		}
+		return `{"value":"/ipfs/` + pageID + `"}`
 	case "get":
 		if id, ok := strings.CutPrefix(last, "/example/peer-"); ok {
 			return fmt.Sprintf(`{"value":%q}`, id)
@@ -150,6 +155,36 @@ func TestDHT(t *testing.T) {
 			line += lost + "pie-of-peer-" + server + ": not found"
 		}
 		want = append(want, line)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDelegated(t *testing.T) {
+	var all []peers.Peer
+	for _, name := range []string{"e", "f", "g"} {
+		p := fake(t, name)
+		p.Stacks, p.DHT, p.ServesDelegated, p.AsksDelegated = nil, []string{"/x"}, name != "g", name != "f"
+		all = append(all, p)
+	}
+	rows := filter{"suite": {suiteDelegated}}.choose(plan(all))
+	m := matrix{parallel: 2, log: t.Output()}
+	m.run(t.Context(), rows)
+	var got []string
+	for _, r := range rows {
+		line := r.Client + "→" + r.Server
+		for _, c := range r.Cells {
+			if line += " " + c.Operation; !c.OK {
+				line += ": " + c.Error
+			}
+		}
+		got = append(got, line)
+	}
+	want := []string{
+		"e→e find-peer providers get-name put-name",
+		"e→f find-peer providers get-name put-name",
+		"g→e find-peer providers: g: find-providers cake: not found get-name: the name stands for \"/ipfs/elsewhere\", want \"/ipfs/" + pageID + "\" put-name",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -18,12 +18,17 @@ import (
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
+	"github.com/xnode-p2p/xnode/modules/record/ipns"
 )
 
 // dhtFlags are those of every command with a DHT.
 type dhtFlags struct {
 	mode   string // server, client, or empty for none
 	prefix string
+	// serves has the node answer over HTTP what others cannot ask the DHT
+	// themselves; asks is the URL of a server to ask instead of a DHT.
+	serves bool
+	asks   string
 }
 
 // localDHT is the prefix of the DHT that runs beside the public one, for peers
@@ -40,8 +45,29 @@ func (f *dhtFlags) check() error {
 		return usagef("--dht %q: want server or client", f.mode)
 	case f.mode != "" && !inBuild[core.Routing]("kad"):
 		return absent("--dht")
+	case f.mode != "" && f.asks != "":
+		return usagef("--delegated: goes with no DHT")
+	case (f.serves || f.asks != "") && !inBuild[core.Routing]("delegated"):
+		return absent("--delegated")
 	}
 	return nil
+}
+
+// routers are the modules that route, with their configurations.
+func (f *dhtFlags) routers() (map[string]json.RawMessage, error) {
+	all := map[string]json.RawMessage{}
+	var err error
+	if f.mode != "" {
+		all["kad"], err = f.config()
+	}
+	if f.serves {
+		// Nobody asks too often here.
+		all["delegatedserver"] = json.RawMessage(`{"listen": ["/ip4/127.0.0.1/tcp/0"], "rate": 1000000}`)
+	}
+	if f.asks != "" && err == nil {
+		all["delegated"], err = json.Marshal(map[string]any{"endpoints": []string{f.asks}})
+	}
+	return all, err
 }
 
 // config is that of the module: of a private network that happens to have the
@@ -66,7 +92,7 @@ type dht struct {
 
 // dht returns the node's DHT; nil if it has none.
 func (n *node) dht(f dhtFlags) *dht {
-	if f.mode == "" {
+	if f.mode == "" && f.asks == "" {
 		return nil
 	}
 	d := &dht{Routers: core.Routers{Of: n}, node: n}
@@ -74,8 +100,11 @@ func (n *node) dht(f dhtFlags) *dht {
 	return d
 }
 
-// settle returns once a routing table holds a peer.
+// settle returns once a routing table holds a peer, if there is one.
 func (d *dht) settle(ctx context.Context) error {
+	if d.tables == nil {
+		return nil
+	}
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !slices.ContainsFunc(d.tables.Stats(), func(s core.DHTStats) bool { return s.Peers > 0 }) {
@@ -130,11 +159,11 @@ func dhtCommand(flags *flag.FlagSet) body {
 	}
 }
 
-const dhtUsage = "find-peer ID, put KEY VALUE, get KEY, put-pk, get-pk ID, provide TEXT, find-providers TEXT"
+const dhtUsage = "find-peer ID, put KEY VALUE, get KEY, put-pk, get-pk ID, put-name TEXT, get-name ID, provide TEXT, find-providers TEXT"
 
 // checkDHT tells whether words are one operation.
 func checkDHT(words []string) error {
-	arguments := map[string]int{"find-peer": 1, "put": 2, "get": 1, "put-pk": 0, "get-pk": 1, "provide": 1, "find-providers": 1}
+	arguments := map[string]int{"find-peer": 1, "put": 2, "get": 1, "put-pk": 0, "get-pk": 1, "put-name": 1, "get-name": 1, "provide": 1, "find-providers": 1}
 	if want, ok := arguments[words[0]]; !ok || len(words)-1 != want {
 		return usagef("dht %s: want one of %s", strings.Join(words, " "), dhtUsage)
 	}
@@ -189,6 +218,10 @@ func (d *dht) do(ctx context.Context, words []string) (any, error) {
 		return named{id}, d.PutValue(ctx, "/pk/"+string(id), peer.MarshalPublicKey(d.node.PublicKey()))
 	case "get-pk":
 		return d.publicKey(ctx, args[0])
+	case "put-name":
+		return d.putName(ctx, args[0])
+	case "get-name":
+		return d.name(ctx, args[0])
 	case "provide":
 		key, err := contentID(args[0])
 		if err != nil {
@@ -214,6 +247,43 @@ func (d *dht) publicKey(ctx context.Context, text string) (any, error) {
 		return nil, err
 	}
 	return named{peer.FromPublicKey(key)}, nil
+}
+
+// nameLifetime is how long the records of IPNS that are put last.
+const nameLifetime = 24 * time.Hour
+
+// putName publishes that this node's name stands for a text.
+func (d *dht) putName(ctx context.Context, text string) (any, error) {
+	key, err := contentID(text)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	record, err := ipns.Seal(d.node, ipns.Record{
+		Value: []byte("/ipfs/" + key.String()), Validity: now.Add(nameLifetime), Sequence: uint64(now.UnixNano()), TTL: time.Minute,
+	})
+	if err != nil {
+		return nil, err
+	}
+	id := d.node.ID()
+	return named{id}, d.PutValue(ctx, "/ipns/"+string(id), record)
+}
+
+// name finds out what the name of a peer stands for.
+func (d *dht) name(ctx context.Context, text string) (any, error) {
+	id, err := peer.Decode(text)
+	if err != nil {
+		return nil, usagef("%s: %w", text, err)
+	}
+	raw, err := d.GetValue(ctx, "/ipns/"+string(id))
+	if err != nil {
+		return nil, err
+	}
+	record, err := ipns.Open(id, raw)
+	if err != nil {
+		return nil, err
+	}
+	return value{string(record.Value)}, nil
 }
 
 func (d *dht) findProviders(ctx context.Context, text string) (any, error) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
@@ -17,6 +18,8 @@ import (
 type ready struct {
 	PeerID peer.ID  `json:"peer_id"`
 	Addrs  []string `json:"addrs"`
+	// Delegated is the URL of the server of --serve-delegated.
+	Delegated string `json:"delegated,omitempty"`
 }
 
 // connected is the event of a connection that came up, whoever dialled.
@@ -41,6 +44,8 @@ func listenCommand(flags *flag.FlagSet) body {
 	noIdentify := flags.Bool("no-identify", false, "neither ask nor answer identify, for benchmarks of the handshake alone")
 	var f dhtFlags
 	flags.StringVar(&f.mode, "dht", "", "take part in the DHT as server or as client; a line of dht and an operation then runs it")
+	flags.BoolVar(&f.serves, "serve-delegated", false, "answer delegated routing over HTTP, at the URL in the first line")
+	flags.StringVar(&f.asks, "delegated", "", "URL of a server of delegated routing, which lines of dht then ask instead of a DHT")
 	f.define(flags)
 	var topics pubsubFlags
 	flags.StringVar(&topics.router, "pubsub", "", "gossipsub or floodsub; a line \"publish TEXT\" then publishes, and \"messages\" tells what has come")
@@ -122,6 +127,9 @@ func (n *node) ready() ready {
 	r := ready{PeerID: n.ID(), Addrs: []string{}}
 	for _, a := range n.Addrs() {
 		r.Addrs = append(r.Addrs, peer.JoinAddr(a, n.ID()).String())
+	}
+	if s, ok := core.Find[interface{ Addrs() []net.Addr }](n); ok {
+		r.Delegated = "http://" + s.Addrs()[0].String()
 	}
 	return r
 }

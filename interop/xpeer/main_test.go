@@ -16,6 +16,7 @@ import (
 type server struct {
 	addr  string // the first of addrs
 	addrs []string
+	url   string
 	lines *bufio.Scanner
 	stdin *io.PipeWriter
 	exit  chan int
@@ -36,7 +37,7 @@ func startServer(t *testing.T, args ...string) *server {
 	if first.PeerID == "" || len(first.Addrs) == 0 {
 		t.Fatalf("first line %+v", first)
 	}
-	s.addr, s.addrs = first.Addrs[0], first.Addrs
+	s.addr, s.addrs, s.url = first.Addrs[0], first.Addrs, first.Delegated
 	return s
 }
 
@@ -210,6 +211,50 @@ func TestDHT(t *testing.T) {
 	}
 }
 
+// ask has a server run an operation.
+func (s *server) ask(t *testing.T, line string) string {
+	t.Helper()
+	if _, err := io.WriteString(s.stdin, line+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer := map[string]any{}
+	s.next(t, &answer)
+	raw, err := json.Marshal(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+func TestDelegated(t *testing.T) {
+	s := startServer(t, "--quiet", "--dht", "server", "--serve-delegated")
+	defer s.stop(t)
+	other := startServer(t, "--quiet", "--dht", "server", "--seed", "7", "--connect", s.addr)
+	defer other.stop(t)
+	other.ask(t, "dht provide cake") // it is a part of the network from then on
+	c := startServer(t, "--quiet", "--delegated", s.url, "--seed", "8")
+	defer c.stop(t)
+	bare, id, _ := strings.Cut(other.addr, "/p2p/")
+	_, own, _ := strings.Cut(c.addr, "/p2p/")
+	const name, page = `{"peer":"`, `{"value":"/ipfs/bafkreibwmayvvgxt34sv3dyzvmdx4r4xqivucsekbyvajpdk64jbhqrsoq"}`
+	at := `"addrs":["` + bare + `"],"peer":"` + id + `"`
+	for _, step := range []struct {
+		by         *server
+		line, want string
+	}{
+		{c, "dht find-peer " + id, `{` + at + `}`},
+		{c, "dht find-providers cake", `{"providers":[{` + at + `}]}`},
+		{other, "dht put-name page", name + id + `"}`},
+		{c, "dht get-name " + id, page},
+		{c, "dht put-name page", name + own + `"}`},
+		{other, "dht get-name " + own, page},
+	} {
+		if got := step.by.ask(t, step.line); got != step.want {
+			t.Errorf("%s: %s; want %s", step.line, got, step.want)
+		}
+	}
+}
+
 func TestExitStatusOfWhatCannotBeDone(t *testing.T) {
 	const nobody = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X"
 	for _, c := range []struct {
@@ -237,6 +282,7 @@ func TestExitStatusOfWhatCannotBeDone(t *testing.T) {
 		{"listen --transport pigeon", exitUsage, "pigeon"},
 		{"listen --relay-service", exitFailed, "--relay-service: not in this build"},
 		{"listen --dht maybe", exitUsage, "server or client"},
+		{"listen --dht server --delegated http://x", exitUsage, "no DHT"},
 		{"listen --ip nowhere", exitUsage, "--ip"},
 		{"listen more", exitUsage, "unexpected"},
 		{"idle --conns 0 " + nobody, exitUsage, "--conns"},

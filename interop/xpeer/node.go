@@ -122,26 +122,24 @@ func (b blueprint) plan(l core.Loader) (*host.Plan, error) {
 	return p, unlimited(p)
 }
 
-// planDHT adds the DHT to a plan, and where it keeps what it is told.
+// planDHT adds what routes to a plan, and where a DHT keeps what it is told.
 func (b blueprint) planDHT(p *host.Plan, l core.Loader) error {
-	if b.dht.mode == "" {
-		return nil
-	}
-	config, err := b.dht.config()
-	if err != nil {
+	configs, err := b.dht.routers()
+	if err != nil || len(configs) == 0 {
 		return err
 	}
 	stores, err := core.Map[core.Storage]{"memory": json.RawMessage("{}")}.Load(l)
 	if err != nil {
 		return err
 	}
-	routers, err := core.Map[core.Routing]{"kad": config}.Load(l)
+	p.Services = append(p.Services, core.Loaded[core.Service]{Name: stores[0].Name, Module: stores[0].Module})
+	routers, err := core.Map[core.Routing](configs).Load(l)
 	if err != nil {
 		return err
 	}
-	p.Services = append(p.Services,
-		core.Loaded[core.Service]{Name: stores[0].Name, Module: stores[0].Module},
-		core.Loaded[core.Service]{Name: routers[0].Name, Module: routers[0].Module})
+	for _, r := range routers {
+		p.Services = append(p.Services, core.Loaded[core.Service]{Name: r.Name, Module: r.Module})
+	}
 	return nil
 }
 

@@ -27,6 +27,9 @@ type Peer struct {
 	Stacks []Stack
 	// DHT are the prefixes of the DHTs that it can be a part of.
 	DHT []string
+	// ServesDelegated and AsksDelegated tell whether it answers delegated routing
+	// over HTTP, and has others answer.
+	ServesDelegated, AsksDelegated bool
 	// PubSub are the ways in which it carries messages on topics.
 	PubSub []string
 
@@ -82,6 +85,7 @@ func All(root string) []Peer {
 				whole("quic", "webtransport", "webrtc-direct"), private("tcp", "noise", "yamux"),
 			),
 			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned},
+			ServesDelegated: true, AsksDelegated: true,
 			dir: at("interop", "xpeer"), setup: [][]string{build("xpeer")},
 		},
 		{
@@ -100,7 +104,8 @@ func All(root string) []Peer {
 				whole("quic", "webrtc-direct"), private("tcp", "noise", "yamux"),
 			),
 			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned},
-			dir: at("interop", "js"), made: "node_modules/@libp2p/gossipsub",
+			AsksDelegated: true, // helia's client
+			dir:           at("interop", "js"), made: "node_modules/@helia/delegated-routing-v1-http-api-client",
 			// Not npm ci: it wants every optional package in the lock, also those of @chainsafe/libp2p-quic that npm's registry lacks.
 			setup: [][]string{{"npm", "install", "--no-save", "--no-audit", "--no-fund"}},
 		},
@@ -115,7 +120,7 @@ func All(root string) []Peer {
 		},
 		{
 			Name: "kubo", Title: "Kubo", Argv: []string{at("bin", "kubopeer")},
-			DHT: []string{LocalDHT},
+			DHT: []string{LocalDHT}, ServesDelegated: true, AsksDelegated: true,
 			dir: at("interop", "kubo"), setup: [][]string{
 				{"go", "build", "-o", at("bin", "ipfs"), "github.com/ipfs/kubo/cmd/ipfs"}, build("kubopeer"),
 			},
