@@ -4,6 +4,7 @@ package kad
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -105,16 +106,26 @@ func (d *dht) mapped(key keyspace.Key) []peer.AddrInfo {
 	return infos
 }
 
-// seeds returns the peers that a look-up of a key begins with: those of the map,
-// or of the routing table.
-func (d *dht) seeds(key keyspace.Key) []query.Peer {
-	mapped := d.mapped(key)
-	if len(mapped) == 0 {
-		return d.contacts.seeds(key, d.kad.BucketSize)
+// besideMapped returns more peers that are on the map if the closest to a key
+// crowd there.
+func (d *dht) besideMapped(ctx context.Context, key []byte, closest []peer.AddrInfo) []peer.AddrInfo {
+	ids := make([]peer.ID, len(closest))
+	for i, p := range closest {
+		ids[i] = p.ID
 	}
-	seeds := make([]query.Peer, len(mapped))
-	for i, p := range mapped {
-		seeds[i] = query.Peer{ID: p.ID, Group: d.contacts.groupOf(p.Addrs)}
+	size, crowded := d.crowded(ctx, search{key: key}, ids)
+	if !crowded {
+		return nil
+	}
+	return d.beside(ctx, keyspace.Of(key), size)
+}
+
+// seeds returns the peers that a look-up of a key begins with: those of the
+// routing table, of the map if there is one, and of the search.
+func (d *dht) seeds(key keyspace.Key, s search) []query.Peer {
+	seeds := d.contacts.seeds(key, d.kad.BucketSize, s.without)
+	for _, p := range slices.Concat(d.mapped(key), s.seeds) {
+		seeds = append(seeds, query.Peer{ID: p.ID, Group: d.contacts.groupOf(p.Addrs)})
 	}
 	return seeds
 }

@@ -106,18 +106,28 @@ func (c *contacts) nearest(key keyspace.Key, n int, without, orThis peer.ID, eac
 	}
 }
 
-// seeds returns the members closest to a key.
-func (c *contacts) seeds(key keyspace.Key, n int) []query.Peer {
+// seeds returns the members closest to a key, but none of those without tells of.
+func (c *contacts) seeds(key keyspace.Key, n int, without func(peer.ID) bool) []query.Peer {
 	var room [64]peer.ID
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	peers := c.table.Nearest(room[:0], key, n)
-	seeds := make([]query.Peer, len(peers))
-	for i, p := range peers {
-		seeds[i].ID = p
-		if v := c.members[p]; v != nil {
-			seeds[i].Group = v.group
+	wanted := n
+	if without != nil {
+		wanted = len(c.members)
+	}
+	seeds := make([]query.Peer, 0, n)
+	for _, p := range c.table.Nearest(room[:0], key, wanted) {
+		if len(seeds) == n {
+			break
 		}
+		if without != nil && without(p) {
+			continue
+		}
+		seed := query.Peer{ID: p}
+		if v := c.members[p]; v != nil {
+			seed.Group = v.group
+		}
+		seeds = append(seeds, seed)
 	}
 	return seeds
 }

@@ -101,7 +101,9 @@ func (d *dht) spread(ctx context.Context, key []byte, do func(context.Context, p
 		})
 	}
 	closest, err := d.mapped(keyspace.Of(key)), error(nil)
-	if len(closest) == 0 {
+	if len(closest) > 0 {
+		closest = append(closest, d.besideMapped(ctx, key, closest)...)
+	} else {
 		closest, err = d.lookup(ctx, search{request: kadwire.FindNode, key: key, near: begin})
 	}
 	if err == nil {
@@ -181,7 +183,7 @@ func (k *Kad) FindProviders(ctx context.Context, key []byte, count int) iter.Seq
 func (d *dht) findProviders(ctx context.Context, key []byte, send func(peer.AddrInfo) bool) error {
 	ctx, end := d.begin(ctx, time.Duration(d.kad.QueryTimeout))
 	defer end()
-	stopped := false
+	stopped := false // by who looks
 	err := d.providers.get(key, time.Now(), func(_ peer.ID, encoded []byte) bool {
 		if p, err := kadwire.DecodePeer(encoded); err == nil {
 			stopped = !send(peer.AddrInfo{ID: p.ID, Addrs: d.scope.filter(p, nil)})
@@ -205,12 +207,13 @@ func (d *dht) findProviders(ctx context.Context, key []byte, send func(peer.Addr
 				} else {
 					addrs = d.node.PeerAddrs(p.ID)
 				}
-				if !send(peer.AddrInfo{ID: p.ID, Addrs: addrs}) {
-					return found, true
+				if stopped = !send(peer.AddrInfo{ID: p.ID, Addrs: addrs}); stopped {
+					break
 				}
 			}
-			return found, false
+			return found, stopped
 		},
+		over: func() bool { return stopped },
 	})
 	return err
 }

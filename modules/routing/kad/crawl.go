@@ -64,7 +64,7 @@ func (d *dht) crawl(ctx context.Context, send func(core.CrawledPeer) bool) error
 	defer end()
 	c := &crawl{d: d, send: send, seen: map[peer.ID]bool{d.node.ID(): true}}
 	c.more = sync.NewCond(&c.mu)
-	for _, seed := range d.contacts.seeds(keyspace.OfPeer(d.node.ID()), d.contacts.size()) {
+	for _, seed := range d.contacts.seeds(keyspace.OfPeer(d.node.ID()), d.contacts.size(), nil) {
 		c.queue = append(c.queue, peer.AddrInfo{ID: seed.ID})
 		c.seen[seed.ID] = true
 	}

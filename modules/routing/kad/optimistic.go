@@ -46,7 +46,7 @@ func (d *dht) provideOptimistic(ctx context.Context, key, frame []byte) (done bo
 		})
 	}
 	var closest []peer.ID
-	_, err = d.lookup(ctx, search{request: kadwire.FindNode, key: key, moved: func(l *lookup, now []peer.ID) bool {
+	_, err = d.lookup(ctx, search{request: kadwire.FindNode, key: key, plain: true, moved: func(l *lookup, now []peer.ID) bool {
 		closest = append(closest[:0], now...)
 		keys := make([]keyspace.Key, len(now))
 		for i, p := range now {
@@ -66,6 +66,9 @@ func (d *dht) provideOptimistic(ctx context.Context, key, frame []byte) (done bo
 	}})
 	if err != nil {
 		return true, err
+	}
+	if suspicion, _ := suspect(size, target, closest); suspicion != netsize.Plausible {
+		return false, nil // there is more to be done
 	}
 	for _, p := range closest {
 		begin(p)

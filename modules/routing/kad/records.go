@@ -197,6 +197,7 @@ func (d *dht) searchValue(ctx context.Context, key string, send func([]byte) boo
 			}
 			return 1, !wanted || t.quorum > 0 && sent >= t.quorum
 		},
+		over: func() bool { return !wanted },
 	})
 	if t.best != nil {
 		d.correct(t, closest)

@@ -72,7 +72,8 @@ func (d *dht) refresh(ctx context.Context, bucket int, rng *rand.Rand) {
 		return
 	}
 	d.contacts.refreshed(keyspace.OfPeer(target))
-	if _, err := d.lookup(ctx, search{request: kadwire.FindNode, key: []byte(target)}); err != nil && ctx.Err() == nil {
+	_, known := d.size() // if it is not, this is how that is found out
+	if _, err := d.lookup(ctx, search{request: kadwire.FindNode, key: []byte(target), plain: !known}); err != nil && ctx.Err() == nil {
 		d.log.Debug("refresh", "bucket", bucket, "error", err)
 	}
 }

@@ -11,10 +11,8 @@ import (
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
-	"github.com/xnode-p2p/xnode/core/wire"
 	"github.com/xnode-p2p/xnode/modules/routing/internal/kadwire"
 	"github.com/xnode-p2p/xnode/modules/routing/internal/keyspace"
-	"github.com/xnode-p2p/xnode/modules/routing/internal/netsize"
 	"github.com/xnode-p2p/xnode/modules/routing/internal/query"
 )
 
@@ -27,7 +25,8 @@ type search struct {
 	request kadwire.Type
 	key     []byte
 	// heard is told every answer and who sent it. It returns how much was
-	// found in it, and whether that is enough.
+	// found in it, and whether that is enough, if whoever was asked is to be
+	// believed.
 	heard func(from peer.ID, at ma.Multiaddr, answer *kadwire.Message) (found int, enough bool)
 	// near is told, once the walk to the target has ended, the closest peers
 	// that have answered, each once. Some may turn out not to be the closest.
@@ -35,8 +34,17 @@ type search struct {
 	// moved is told, after each step, the closest peers that are known, whether
 	// they have answered or not. It returns whether the look-up is to end.
 	moved func(l *lookup, closest []peer.ID) (enough bool)
+	// over tells whether nothing more is of use to who looks.
+	over func() bool
 	// skip is a peer that is not asked.
 	skip peer.ID
+	// plain look-ups find those that are closest, even if they crowd there.
+	plain bool
+	// without tells who is left out, so that it says nothing of the size of the
+	// network who is found; nil for nobody.
+	without func(peer.ID) bool
+	// seeds are peers to begin with, besides those that the node knows.
+	seeds []peer.AddrInfo
 }
 
 // lookup is a look-up that runs. It belongs to one goroutine.
@@ -65,8 +73,8 @@ type outcome struct {
 }
 
 // lookup asks peers that are ever closer to a key, and returns the closest of
-// those that answered. It ends with ctx, whose end is no error: what was found
-// until then counts.
+// those that answered, and more if they crowd there: see widen. It ends with
+// ctx, whose end is no error: what was found until then counts.
 func (d *dht) lookup(ctx context.Context, s search) ([]peer.AddrInfo, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -76,7 +84,7 @@ func (d *dht) lookup(ctx context.Context, s search) ([]peer.AddrInfo, error) {
 		outcomes: make(chan outcome), addrs: make(map[peer.ID][]ma.Multiaddr), answered: make(map[peer.ID]bool),
 		trace: core.LookupTraceOf(ctx),
 	}
-	seeds := d.seeds(l.target)
+	seeds := d.seeds(l.target, s)
 	if len(seeds) == 0 {
 		return nil, errNoPeers
 	}
@@ -88,7 +96,7 @@ func (d *dht) lookup(ctx context.Context, s search) ([]peer.AddrInfo, error) {
 		PerAnswer:   min(2*d.kad.BucketSize, kadwire.MaxCloser),
 		PeerTimeout: time.Duration(d.kad.RequestTimeout), Timeout: time.Duration(d.kad.QueryTimeout),
 		Slow:   min(3*time.Second, time.Duration(d.kad.RequestTimeout)),
-		Accept: func(p peer.ID) bool { return p != s.skip },
+		Accept: func(p peer.ID) bool { return p != s.skip && (s.without == nil || !s.without(p)) },
 	}
 	if d.scope != scopeInternet {
 		config.PerGroup = -1
@@ -96,13 +104,17 @@ func (d *dht) lookup(ctx context.Context, s search) ([]peer.AddrInfo, error) {
 	l.query = query.New(l.target, config)
 	l.run(ctx, query.Start{Seeds: seeds})
 	r := l.query.Result()
-	if r.Reason == query.Converged || r.Reason == query.Starved && len(r.Closest) > 0 {
-		if suspicion, chance := d.sizes.track(l.target, r.Closest); suspicion != netsize.Plausible {
-			d.log.Warn("the peers closest to a key are closer than chance would have them; somebody may be hiding what is stored there",
-				"key", wire.Text(string(s.key), 128), "chance", chance)
-		}
+	closest := r.Closest
+	ended := r.Reason == query.Converged || r.Reason == query.Starved && len(closest) > 0
+	if !s.plain && r.Reason != query.TimedOut && ctx.Err() == nil && !l.unwanted() {
+		var crowded bool
+		closest, crowded = l.widen(ctx, closest)
+		ended = ended && !crowded
 	}
-	return l.infos(r.Closest), context.Cause(ctx)
+	if ended && s.without == nil {
+		d.sizes.track(l.target, r.Closest)
+	}
+	return l.infos(closest), context.Cause(ctx)
 }
 
 // run steps through the query until it has ended.
@@ -166,6 +178,7 @@ func (l *lookup) ask(ctx context.Context, p peer.ID) {
 	l.reach(p)
 	asked := time.Now()
 	l.report(p, asked, nil)
+	outcomes := l.outcomes
 	l.d.wg.Go(func() { // whoever calls has begun, so the group waits already
 		o := outcome{from: query.Peer{ID: p}, asked: asked}
 		o.answer, o.err = l.d.exchange(ctx, p, l.request, l.frame)
@@ -174,7 +187,7 @@ func (l *lookup) ask(ctx context.Context, p peer.ID) {
 			o.from.Group = l.d.contacts.groupOf([]ma.Multiaddr{o.at})
 		}
 		select {
-		case l.outcomes <- o:
+		case outcomes <- o:
 		case <-ctx.Done():
 		}
 	})

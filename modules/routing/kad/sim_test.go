@@ -30,6 +30,7 @@ type simulation struct {
 	nodes []*simNode // those that are honest
 	kads  []*Kad     // theirs
 	liars []*simNode
+	lie   func(*kadwire.Message, *kadwire.Buffer) // adds to an answer of a liar; may be nil
 }
 
 func newSimulation(seed uint64) *simulation {
@@ -98,6 +99,9 @@ func (s *simulation) conspire(t testing.TB, ids []peer.ID, ip func(int) netip.Ad
 				for _, l := range told(m.Key) {
 					answer.Closer(kadwire.AppendPeer(nil, l.id, l.Addrs()))
 				}
+				if s.lie != nil {
+					s.lie(&m, answer)
+				}
 				_, err = st.Write(answer.Frame())
 				answer.Free()
 				if err != nil {
@@ -126,8 +130,20 @@ func (s *simulation) meet() {
 	for _, n := range slices.Concat(s.nodes, s.liars) {
 		all = append(all, other{n, keyspace.OfPeer(n.id)})
 	}
+	var refreshes [3][]peer.ID // the closest peers to random targets, which are the first of each
+	for i := range refreshes {
+		target := s.newID()
+		refreshes[i] = append(refreshes[i], target)
+		keyspace.Sort(keyspace.OfPeer(target), all, func(o other) keyspace.Key { return o.key })
+		for _, o := range all[:min(20, len(all))] {
+			refreshes[i] = append(refreshes[i], o.id)
+		}
+	}
 	for i, k := range s.kads {
 		d, n := k.dhts[0], s.nodes[i]
+		for _, r := range refreshes {
+			d.sizes.track(keyspace.OfPeer(r[0]), r[1:])
+		}
 		self := keyspace.OfPeer(n.id)
 		var full [keyspace.Bits + 1]int
 		s.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
@@ -186,7 +202,10 @@ func (s *simulation) lookUp(t testing.TB, count int) (r simResult) {
 				key := binary.BigEndian.AppendUint64(nil, rng.Uint64())
 				from := rng.IntN(len(s.nodes))
 				requests, times := 0, map[time.Duration]bool{}
+				var counting sync.Mutex // a look-up may be several
 				ctx := core.TraceLookup(t.Context(), func(step core.LookupStep) {
+					counting.Lock()
+					defer counting.Unlock()
 					if !step.Done {
 						requests++
 						times[step.At] = true

@@ -53,11 +53,8 @@ func New(k int) *Estimator { return &Estimator{k: k} }
 // there is: the keys of the closest peers, the closest first. Look-ups with
 // nearly the same target see the same peers, so only the newest counts.
 func (e *Estimator) Track(target keyspace.Key, closest []keyspace.Key, now time.Time) {
-	s := sample{target: target, radius: 1, size: float64(len(closest)), at: now}
-	if n := min(len(closest), e.k); n == e.k && n > 0 {
-		s.radius = Fraction(target, closest[n-1])
-		s.size = medianGamma(n) / s.radius
-	}
+	s := e.sample(target, closest)
+	s.at = now
 	e.samples = slices.DeleteFunc(e.samples, func(o sample) bool {
 		// Who found everybody did not, if there are more.
 		wrong := o.radius == 1 && o.size < float64(len(closest))
@@ -67,6 +64,21 @@ func (e *Estimator) Track(target keyspace.Key, closest []keyspace.Key, now time.
 		e.samples = slices.Delete(e.samples, 0, 1)
 	}
 	e.samples = append(e.samples, s)
+}
+
+func (e *Estimator) sample(target keyspace.Key, closest []keyspace.Key) sample {
+	s := sample{target: target, radius: 1, size: float64(len(closest))}
+	if n := min(len(closest), e.k); n == e.k && n > 0 {
+		s.radius = Fraction(target, closest[n-1])
+		s.size = medianGamma(n) / s.radius
+	}
+	return s
+}
+
+// Of returns what one look-up alone says of the size: a third more or less is
+// chance. The estimator may be in use.
+func (e *Estimator) Of(target keyspace.Key, closest []keyspace.Key) float64 {
+	return e.sample(target, closest).size
 }
 
 // Size returns the estimate. ok is false if too little is known: there were
