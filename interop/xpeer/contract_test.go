@@ -18,12 +18,14 @@ import (
 	"testing"
 )
 
-// lists is a Redis server that knows DEL, RPUSH and BLPOP without a timeout.
+// lists is a Redis server that knows DEL, RPUSH, BLPOP without a timeout, SET and
+// GET.
 type lists struct {
-	mu    sync.Mutex
-	added sync.Cond
-	lists map[string][]string
-	ended bool
+	mu     sync.Mutex
+	added  sync.Cond
+	lists  map[string][]string
+	values map[string]string
+	ended  bool
 }
 
 func serveLists(t *testing.T) (addr string) {
@@ -31,7 +33,7 @@ func serveLists(t *testing.T) (addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &lists{lists: map[string][]string{}}
+	s := &lists{lists: map[string][]string{}, values: map[string]string{}}
 	s.added.L = &s.mu
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -77,6 +79,14 @@ func (s *lists) do(args []string) string {
 	case "DEL":
 		delete(s.lists, key)
 		return ":1\r\n"
+	case "SET":
+		s.values[key] = args[2]
+		return "+OK\r\n"
+	case "GET":
+		if v, ok := s.values[key]; ok {
+			return fmt.Sprintf("$%d\r\n%s\r\n", len(v), v)
+		}
+		return "$-1\r\n"
 	case "RPUSH":
 		s.lists[key] = append(s.lists[key], args[2])
 		s.added.Broadcast()
@@ -254,4 +264,46 @@ func FuzzReply(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, _ = readReply(bufio.NewReader(bytes.NewReader(b)), maxReplyDepth)
 	})
+}
+
+func TestPublicDHTSuite(t *testing.T) {
+	addr := serveLists(t)
+	part := func(role string) dhtContract {
+		c, ok := dhtContractOf(func(name string) string {
+			return map[string]string{"ROLE": role, "REDIS_ADDR": addr, "TEST_KEY": "0123abcd"}[name]
+		})
+		if !ok {
+			t.Fatalf("%s is no part", role)
+		}
+		return c
+	}
+	ctx, end := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer end()
+	for _, role := range []string{"provider", "bootstrap"} {
+		wg.Go(func() {
+			if status := part(role).takePart(ctx, io.Discard, t.Output()); status != exitFailed {
+				t.Errorf("%s: exit status %d", role, status)
+			}
+		})
+	}
+	var out bytes.Buffer
+	if status := part("querier").takePart(ctx, &out, t.Output()); status != exitDone || out.String() != "status: pass\n" {
+		t.Errorf("exit status %d: %s", status, out.String())
+	}
+	out.Reset()
+	nothing := part("querier")
+	nothing.key = "another"
+	soon, cancel := context.WithCancelCause(ctx)
+	cancel(errors.New("it is over"))
+	if status := nothing.takePart(soon, &out, t.Output()); status != exitFailed || !strings.HasPrefix(out.String(), "status: fail\nerror: ") {
+		t.Errorf("exit status %d: %s", status, out.String())
+	}
+	if status := part("cook").takePart(ctx, &out, t.Output()); status != exitFailed {
+		t.Errorf("exit status %d", status)
+	}
+	if _, ok := dhtContractOf(func(string) string { return "" }); ok {
+		t.Error("nothing is a part")
+	}
 }

@@ -9,7 +9,7 @@
 // Every line on stdout is one JSON object; diagnostics go to stderr. The exit
 // status is 0 when the thing asked was done, 1 when it was not, 2 when it was
 // not understood. Started without arguments and with the environment of
-// libp2p's public transport suites, it takes part in them (contract.go).
+// libp2p's public suites, it takes part in them (contract.go, contractdht.go).
 package main
 
 import (
@@ -36,6 +36,8 @@ func main() {
 	var status int
 	if c, ok := contractOf(os.Getenv); ok && len(os.Args) == 1 {
 		status = takePart(ctx, c, os.Stdout, os.Stderr)
+	} else if c, ok := dhtContractOf(os.Getenv); ok && len(os.Args) == 1 {
+		status = c.takePart(ctx, os.Stdout, os.Stderr)
 	} else {
 		status = run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	}

@@ -60,6 +60,26 @@ func (r *redis) blpop(ctx context.Context, key string) (string, error) {
 	return "", fmt.Errorf("redis BLPOP %s: unexpected reply %v", key, reply)
 }
 
+// await returns the value of a key once there is one.
+func (r *redis) await(ctx context.Context, key string) (string, error) {
+	retry := time.NewTicker(redisRetry)
+	defer retry.Stop()
+	for {
+		reply, err := r.do(ctx, "GET", key)
+		if err != nil {
+			return "", err
+		}
+		if value, ok := reply.(string); ok && value != "" {
+			return value, nil
+		}
+		select {
+		case <-retry.C:
+		case <-ctx.Done():
+			return "", fmt.Errorf("redis GET %s: %w", key, context.Cause(ctx))
+		}
+	}
+}
+
 // do sends a command and returns the reply: a string, an int64, a []any of
 // such, or nil.
 func (r *redis) do(ctx context.Context, args ...string) (any, error) {

@@ -39,12 +39,15 @@ const (
 // all of them, and what is looked for is asked of them.
 
 // crowded tells whether the closest peers to a target are closer than chance
-// would have them, and how large the network is. Random targets are looked up if
-// that is not known, and if it seems so: the network may have grown.
+// would have them, and how large the network is. If it seems so, random targets
+// are looked up before: it may have grown, or its size was not known.
 func (d *dht) crowded(ctx context.Context, s search, closest []peer.ID) (size float64, crowded bool) {
 	target := keyspace.Of(s.key)
 	size, known := d.size()
-	if suspicion, _ := suspect(size, target, closest); known && suspicion == netsize.Plausible {
+	if !known {
+		size = float64(len(closest)) // at least
+	}
+	if suspicion, _ := suspect(size, target, closest); suspicion == netsize.Plausible {
 		return size, false
 	}
 	size = max(size, d.sound(ctx))
