@@ -11,8 +11,8 @@
 // of other peers. What the modules for checking have to say is waited for
 // elsewhere. A message that is accepted goes, under the hub's lock, through one
 // step of the router, into the queues of subscriptions, and as the bytes that
-// it came in into the queues of peers. A peer's queue has one goroutine, which
-// writes all that is ready at once.
+// it came in into the queues of peers. A peer's queue has a goroutine for as long
+// as there is something in it, which writes all that is ready at once.
 package hub
 
 import (
@@ -92,6 +92,7 @@ type Hub struct {
 	seqno    atomic.Uint64
 	checking chan struct{} // one each message that is being checked, MaxChecks
 	dialing  chan struct{} // one each dial, maxDials
+	buffers  sync.Pool     // of *[]byte, for what is being sent
 
 	mu      sync.Mutex
 	closed  bool
@@ -231,7 +232,7 @@ func (h *Hub) stepLocked(e mesh.Event) (delivered int) {
 			for _, p := range a.Peers {
 				if r := h.remotes[p]; r == nil {
 					continue
-				} else if r.queue.publish(a.Message.Raw, own) {
+				} else if r.queue.publish(a.Message, own) {
 					delivered++
 				} else {
 					h.counts.Dropped++

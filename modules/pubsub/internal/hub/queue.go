@@ -3,10 +3,11 @@
 package hub
 
 import (
-	"context"
+	"slices"
 	"sync"
 
 	"github.com/xnode-p2p/xnode/core/wire"
+	"github.com/xnode-p2p/xnode/modules/pubsub/internal/mesh"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/rpc"
 )
 
@@ -23,47 +24,59 @@ const (
 	// writeSize how much is written at once, in bytes.
 	frameSize = 32 << 10
 	writeSize = 64 << 10
+	// keptQueue is for how many messages an empty queue keeps its memory.
+	keptQueue = 16
 )
 
 // queue is what is to be sent to a peer: subscriptions and control messages
 // first, then the node's own messages, then those of others.
 type queue struct {
-	ready chan struct{} // holds a token if there may be something
+	// begin is called with the mutex when there is something to send and nobody
+	// who does. Whoever sends then drains the queue until nothing is left.
+	begin func()
 
 	mu       sync.Mutex
-	first    []byte   // fields of an RPC, maxControl
-	entries  [][]byte // of control messages, each encoded, maxControl together
-	size     int      // bytes of entries
-	own      [][]byte // encoded messages, shared with other queues
-	forward  [][]byte
+	sending  bool            // somebody drains
+	first    []byte          // fields of an RPC, maxControl
+	entries  [][]byte        // of control messages, each encoded, maxControl together
+	size     int             // bytes of entries
+	own      []*mesh.Message // shared with other queues
+	forward  []*mesh.Message
 	messages int // bytes of own and forward
 	dropped  uint64
 }
 
-func newQueue() *queue { return &queue{ready: make(chan struct{}, 1)} }
-
+// wake sees to it that somebody drains the queue.
 func (q *queue) wake() {
-	select {
-	case q.ready <- struct{}{}:
-	default:
+	if !q.sending {
+		q.sending = true
+		q.begin()
 	}
+}
+
+// greet sends even if there is nothing yet.
+func (q *queue) greet() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.wake()
 }
 
 // fields adds fields of an RPC that come before everything else.
 func (q *queue) fields(b []byte) {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	if len(q.first)+len(b) <= maxControl {
 		q.first = append(q.first, b...)
 	} else {
 		q.dropped++
 	}
-	q.mu.Unlock()
 	q.wake()
 }
 
 // control adds control messages.
 func (q *queue) control(c *rpc.Control) {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	for entry := range c.Entries {
 		if q.size+len(entry) > maxControl {
 			q.dropped++
@@ -72,12 +85,11 @@ func (q *queue) control(c *rpc.Control) {
 		q.entries = append(q.entries, entry)
 		q.size += len(entry)
 	}
-	q.mu.Unlock()
 	q.wake()
 }
 
 // publish adds a message, if there is room for it.
-func (q *queue) publish(raw []byte, own bool) bool {
+func (q *queue) publish(m *mesh.Message, own bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	factor, list := 1, &q.forward
@@ -85,32 +97,32 @@ func (q *queue) publish(raw []byte, own bool) bool {
 		factor, list = 2, &q.own
 	}
 	if count := len(q.own) + len(q.forward); count > 0 &&
-		(count >= factor*maxQueued || q.messages+len(raw) > factor*maxQueuedBytes) {
+		(count >= factor*maxQueued || q.messages+len(m.Raw) > factor*maxQueuedBytes) {
 		q.dropped++
 		return false
 	}
-	*list = append(*list, raw)
-	q.messages += len(raw)
+	*list = append(*list, m)
+	q.messages += len(m.Raw)
 	q.wake()
 	return true
 }
 
-// take waits for something to send, and returns it as frames in the memory of
-// buf.
-func (q *queue) take(ctx context.Context, buf []byte) ([]byte, error) {
-	for {
-		if buf = q.drain(buf[:0]); len(buf) > 0 {
-			return buf, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-q.ready:
+// spare takes a message back that the peer has got from elsewhere.
+func (q *queue) spare(id string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i, m := range q.forward {
+		if m.ID == id {
+			q.messages -= len(m.Raw)
+			q.forward = slices.Delete(q.forward, i, i+1)
+			return true
 		}
 	}
+	return false
 }
 
-// drain appends frames until there are writeSize bytes, or nothing is left.
+// drain appends frames until there are writeSize bytes, or nothing is left. If
+// there was nothing, whoever drains is done.
 func (q *queue) drain(b []byte) []byte {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -129,9 +141,7 @@ func (q *queue) drain(b []byte) []byte {
 		}
 		b = q.messageFrame(b, list)
 	}
-	if len(q.own)+len(q.forward)+len(q.entries) > 0 {
-		q.wake()
-	}
+	q.sending = len(b) > 0
 	return b
 }
 
@@ -142,33 +152,28 @@ func (q *queue) controlFrame(b []byte) []byte {
 		size += len(q.entries[n])
 		n++
 	}
-	joined := make([]byte, 0, size)
-	for _, entry := range q.entries[:n] {
-		joined = append(joined, entry...)
-	}
+	b = wire.AppendUvarint(b, uint64(rpc.SizeControl(size)))
+	b = rpc.AppendControl(b, q.entries[:n]...)
 	q.size -= size
 	if q.entries = q.entries[n:]; len(q.entries) == 0 {
 		q.entries = nil
 	}
-	frame := rpc.AppendControl(nil, joined)
-	b = wire.AppendUvarint(b, uint64(len(frame)))
-	return append(b, frame...)
+	return b
 }
 
 // messageFrame appends a frame of messages.
-func (q *queue) messageFrame(b []byte, list *[][]byte) []byte {
-	n, size := 1, rpc.SizePublish((*list)[0])
-	for n < len(*list) && size+rpc.SizePublish((*list)[n]) <= frameSize {
-		size += rpc.SizePublish((*list)[n])
+func (q *queue) messageFrame(b []byte, list *[]*mesh.Message) []byte {
+	n, size := 1, rpc.SizePublish((*list)[0].Raw)
+	for n < len(*list) && size+rpc.SizePublish((*list)[n].Raw) <= frameSize {
+		size += rpc.SizePublish((*list)[n].Raw)
 		n++
 	}
 	b = wire.AppendUvarint(b, uint64(size))
-	for i, raw := range (*list)[:n] {
-		b = rpc.AppendPublish(b, raw)
-		q.messages -= len(raw)
-		(*list)[i] = nil
+	for _, m := range (*list)[:n] {
+		b = rpc.AppendPublish(b, m.Raw)
+		q.messages -= len(m.Raw)
 	}
-	if *list = (*list)[n:]; len(*list) == 0 {
+	if *list = slices.Delete(*list, 0, n); len(*list) == 0 && cap(*list) > keptQueue {
 		*list = nil
 	}
 	return b

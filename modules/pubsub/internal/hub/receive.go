@@ -26,7 +26,9 @@ func (h *Hub) serve(s core.Stream) error {
 		return err
 	}
 	defer h.end(r, s)
-	br := bufio.NewReaderSize(s, 4<<10)
+	// A small buffer takes the length and what is short; the rest of a frame is
+	// read to where it stays.
+	br := bufio.NewReaderSize(s, 128)
 	for {
 		frame, err := wire.ReadMessage(br, h.MaxMessage)
 		if err == io.EOF {

@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// writeTimeout is how long a peer may take nothing before its stream ends.
+	// writeTimeout is how long a peer may take nothing before its stream ends; half
+	// of it is enough.
 	writeTimeout = 30 * time.Second
 	// maxTries is how often a stream to a peer is opened that keeps ending.
 	maxTries = 4
@@ -27,8 +28,10 @@ const (
 type remote struct {
 	id       peer.ID
 	protocol Protocol
-	queue    *queue
+	queue    queue
+	ctx      context.Context // of what is sent to it
 	stop     context.CancelFunc
+	out      outgoing
 
 	inbound core.Stream // the latest of its streams; nil if it has none
 }
@@ -57,7 +60,12 @@ func (h *Hub) joinLocked(c core.Conn, p Protocol) *remote {
 		return r
 	}
 	ctx, cancel := context.WithCancel(h.ctx)
-	r := &remote{id: id, protocol: p, queue: newQueue(), stop: cancel}
+	r := &remote{id: id, protocol: p, ctx: ctx, stop: cancel}
+	r.queue.begin = func() {
+		if ctx.Err() == nil && !h.closed {
+			h.wg.Go(func() { h.send(r) })
+		}
+	}
 	h.remotes[id] = r
 	ip, _ := peer.IP(c.RemoteMultiaddr())
 	if board := h.router.Board; board != nil {
@@ -67,7 +75,7 @@ func (h *Hub) joinLocked(c core.Conn, p Protocol) *remote {
 		h.gater.Join(id, ip)
 	}
 	h.stepLocked(mesh.Joined{Peer: id, Version: p.Version, Outbound: c.Stat().Direction == core.Outbound})
-	h.wg.Go(func() { h.send(ctx, r) })
+	r.queue.greet()
 	return r
 }
 
@@ -92,27 +100,22 @@ func (h *Hub) partLocked(r *remote) {
 	}
 }
 
-// send sends a peer what is queued for it, until it is gone or its streams keep
-// ending.
-func (h *Hub) send(ctx context.Context, r *remote) {
-	wait := firstRetry
-	for range maxTries {
-		opened := time.Now()
-		if err := h.sendStream(ctx, r); ctx.Err() != nil {
+// send sends a peer what is queued for it, until nothing is left, the peer is
+// gone or its streams keep ending.
+func (h *Hub) send(r *remote) {
+	for {
+		err := h.sendQueued(r)
+		if err == nil || r.ctx.Err() != nil {
 			return
-		} else if errors.Is(err, core.ErrNotConnected) {
-			break
-		} else {
-			h.Log.Debug("stream of pub/sub ended", "peer", r.id, "error", err)
 		}
-		if time.Since(opened) > time.Minute {
-			wait = firstRetry
+		h.Log.Debug("stream of pub/sub ended", "peer", r.id, "error", err)
+		if r.out.tries >= maxTries || errors.Is(err, core.ErrNotConnected) {
+			break
 		}
 		select {
-		case <-ctx.Done():
+		case <-r.ctx.Done():
 			return
-		case <-time.After(wait):
-			wait *= 2
+		case <-time.After(firstRetry << (r.out.tries - 1)):
 		}
 	}
 	h.mu.Lock()
@@ -122,41 +125,85 @@ func (h *Hub) send(ctx context.Context, r *remote) {
 	}
 }
 
-// sendStream opens a stream to a peer and sends on it. It begins with which
-// topics the node is in.
-func (h *Hub) sendStream(ctx context.Context, r *remote) error {
-	ids := make([]string, len(h.Protocols))
-	for i, p := range h.Protocols {
-		ids[i] = p.ID
-	}
-	s, err := h.node.NewStream(core.NoDial(ctx), r.id, ids...)
-	if err != nil {
-		return err
-	}
-	defer s.Reset(core.StreamNoError)
-	defer context.AfterFunc(ctx, func() { s.Reset(core.StreamNoError) })()
-	buf := h.hello(r)
-	for {
-		if len(buf) > 0 {
-			if err := s.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-				return err
-			}
-			if _, err := s.Write(buf); err != nil {
-				return err
-			}
-		}
-		if cap(buf) > 2*writeSize {
-			buf = nil // of a large message: not kept
-		}
-		if buf, err = r.queue.take(ctx, buf); err != nil {
+// sendQueued sends until the queue is empty. A stream that it opens begins with
+// which topics the node is in.
+func (h *Hub) sendQueued(r *remote) error {
+	out := &r.out
+	if out.stream == nil {
+		if err := h.openOut(r); err != nil {
 			return err
+		}
+		h.greet(r)
+	}
+	buf, _ := h.buffers.Get().(*[]byte)
+	if buf == nil {
+		buf = new([]byte)
+	}
+	defer h.buffers.Put(buf)
+	for {
+		*buf = r.queue.drain((*buf)[:0])
+		if len(*buf) == 0 {
+			return nil
+		}
+		if err := out.write(*buf); err != nil {
+			out.close()
+			return err
+		}
+		if cap(*buf) > 2*writeSize {
+			*buf = nil // of a large message: not kept
 		}
 	}
 }
 
-// hello is the first frame for a peer. What was queued before the stream was
-// open is in it, or comes behind it.
-func (h *Hub) hello(r *remote) []byte {
+// outgoing is the stream to a peer. It belongs to who drains the peer's queue.
+type outgoing struct {
+	stream core.Stream // nil if there is none
+	forget func() bool // ends what resets the stream when the peer is gone
+	opened time.Time
+	tries  int       // how many streams there were, of which none lasted
+	until  time.Time // by when what is written has to be taken
+}
+
+func (h *Hub) openOut(r *remote) error {
+	out := &r.out
+	if time.Since(out.opened) > time.Minute {
+		out.tries = 0
+	}
+	out.opened = time.Now()
+	out.tries++
+	ids := make([]string, len(h.Protocols))
+	for i, p := range h.Protocols {
+		ids[i] = p.ID
+	}
+	s, err := h.node.NewStream(core.NoDial(r.ctx), r.id, ids...)
+	if err != nil {
+		return err
+	}
+	out.stream, out.until = s, time.Time{}
+	out.forget = context.AfterFunc(r.ctx, func() { s.Reset(core.StreamNoError) })
+	return nil
+}
+
+func (o *outgoing) write(b []byte) error {
+	// A new deadline is a new timer: what is left of the old one will do.
+	if now := time.Now(); o.until.Sub(now) < writeTimeout/2 {
+		o.until = now.Add(writeTimeout)
+		if err := o.stream.SetWriteDeadline(o.until); err != nil {
+			return err
+		}
+	}
+	_, err := o.stream.Write(b)
+	return err
+}
+
+func (o *outgoing) close() {
+	o.forget()
+	o.stream.Reset(core.StreamNoError)
+	o.stream = nil
+}
+
+// greet puts in front of what is queued what a peer has to know first.
+func (h *Hub) greet(r *remote) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var fields []byte
@@ -171,9 +218,8 @@ func (h *Hub) hello(r *remote) []byte {
 		fields = rpc.AppendSubscription(fields, rpc.Subscription{Topic: topic, Subscribe: true})
 	}
 	r.queue.mu.Lock()
+	defer r.queue.mu.Unlock()
 	r.queue.first = append(fields, r.queue.first...)
-	r.queue.mu.Unlock()
-	return r.queue.drain(nil)
 }
 
 // announce tells all peers of a change of subscription.

@@ -169,9 +169,21 @@ func (p *Prune) encode() []byte {
 
 // AppendControl appends a control message of encoded entries, as a field of an
 // RPC.
-func AppendControl(b []byte, entries []byte) []byte {
-	if len(entries) == 0 {
+func AppendControl(b []byte, entries ...[]byte) []byte {
+	size := 0
+	for _, entry := range entries {
+		size += len(entry)
+	}
+	if size == 0 {
 		return b
 	}
-	return appendBytes(b, rpcControl, entries)
+	b = protowire.AppendTag(b, rpcControl, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(size))
+	for _, entry := range entries {
+		b = append(b, entry...)
+	}
+	return b
 }
+
+// SizeControl is how much [AppendControl] appends for entries of size bytes.
+func SizeControl(size int) int { return sizeBytes(size) }
