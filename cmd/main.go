@@ -74,7 +74,8 @@ func (c *cli) root() *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
-	group("node", c.runCommand(), c.startCommand(), c.stopCommand(), c.reloadCommand(), c.validateCommand(), c.keyCommand())
+	group("node", c.runCommand(), c.startCommand(), c.stopCommand(), c.reloadCommand(), c.validateCommand(),
+		c.initCommand(), c.configCommand(), c.fmtCommand(), c.adaptCommand(), c.keyCommand())
 	group("ask", c.idCommand(), c.peersCommand(), c.connectCommand(), c.disconnectCommand(), c.addrsCommand(),
 		c.pingCommand(), c.traceCommand(), c.limitsCommand(), c.routingCommand(), c.pubsubCommand(), c.statsCommand(), c.crawlCommand(), c.swarmCommand())
 	group("about", c.modulesCommand(), c.docsCommand(), c.schemaCommand(), c.versionCommand(), c.buildInfoCommand(), c.environCommand(), c.manpageCommand())

@@ -23,7 +23,13 @@ func TestEveryConfigStarts(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(file, func(t *testing.T) {
-			t.Setenv("XNODE_DATA", t.TempDir())
+			data := t.TempDir()
+			t.Setenv("XNODE_DATA", data)
+			// The key that a private network's members have got from each other.
+			key := "/key/swarm/psk/1.0.0/\n/base16/\n" + strings.Repeat("5e", 32) + "\n"
+			if err := os.WriteFile(filepath.Join(data, "swarm.key"), []byte(key), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			text, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
@@ -43,7 +49,7 @@ func TestEveryConfigStarts(t *testing.T) {
 			if !ok {
 				t.Fatal("no node runs")
 			}
-			if len(h.Addrs()) == 0 {
+			if len(h.Addrs()) == 0 && file != "lowpower.json" { // which does not listen
 				t.Error("the node has no addresses")
 			}
 		})

@@ -206,6 +206,7 @@ func (c *Config) Plan(l core.Loader) (*Plan, error) {
 	if err := p.provision(); err != nil {
 		errs = append(errs, err)
 	}
+	c.Agent, c.Limits, c.Dial = p.Agent, p.Limits, p.Dial // what they are now that defaults are filled in
 	_, err = gater.New(c.Gater)
 	section("gater", err)
 	p.Transports, err = c.Transports.Load(l)

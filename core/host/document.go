@@ -47,6 +47,9 @@ const (
 // ShapeOf returns what JSON [CheckDocument] wants for a value of a type.
 func ShapeOf(t reflect.Type) Shape { return document.ShapeOf(t) }
 
+// FieldsOf lists the keys of a struct.
+func FieldsOf(t reflect.Type) []Field { return document.FieldsOf(t) }
+
 // Mistakes lists the mistakes that an error of [CheckDocument],
 // [ValidateDocument] or [LoadDocument] consists of, in their order. An error of
 // another kind becomes a mistake without a place.

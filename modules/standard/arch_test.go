@@ -46,8 +46,8 @@ var layers = []layer{
 	{"modules/...", append(contract, "SIBLING/internal/..."),
 		"a module uses the contract and its kind's shared parts, never another module"},
 	{"cmd/xnode", []string{"cmd", "modules/standard"}, "a binary is the command line and a choice of modules"},
-	{"cmd/...", append(contract, "cmd/...", "core/host", "core/internal/document"), "commands drive a host"},
-	{"cmd", append(contract, "cmd/...", "core/host", "core/internal/document"), "commands drive a host"},
+	{"cmd/...", append(contract, "cmd/...", "core/host", "configs"), "commands drive a host"},
+	{"cmd", append(contract, "cmd/...", "core/host", "configs"), "commands drive a host"},
 	{"configs", nil, "configurations are data"},
 	{"interop/...", append(contract, "core/host", "modules/...", "interop/..."), "peers for tests are binaries too"},
 }

@@ -5,6 +5,8 @@
 package standard
 
 import (
+	_ "github.com/xnode-p2p/xnode/modules/adapter/toml"
+	_ "github.com/xnode-p2p/xnode/modules/adapter/yaml"
 	_ "github.com/xnode-p2p/xnode/modules/certificate/autotls"
 	_ "github.com/xnode-p2p/xnode/modules/certificate/file"
 	_ "github.com/xnode-p2p/xnode/modules/certificate/selfsigned"

@@ -145,3 +145,8 @@ func typeName(s host.Shape) string {
 	}
 	return "JSON"
 }
+
+// Walk calls f with the path of every key and what is written about it.
+func (m Module) Walk(f func(path, what string)) {
+	walk(m.Fields, "", func(path string, field Field) { f(path, field.What) })
+}
