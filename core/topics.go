@@ -87,7 +87,7 @@ type TopicEvent struct {
 	Peer peer.ID
 	// Topic is empty where there is none.
 	Topic string
-	// IDs are those of the messages concerned.
+	// IDs are those of the messages concerned, or the groups of partial ones.
 	IDs []string
 	// Missed is how many events were left out before this one.
 	Missed int
@@ -98,29 +98,31 @@ type TopicEventKind string
 
 // What can happen.
 const (
-	TopicPeerJoined     TopicEventKind = "peer_joined"    // pub/sub has begun with a peer
-	TopicPeerLeft       TopicEventKind = "peer_left"      // it has ended
-	TopicSubscribed     TopicEventKind = "subscribed"     // a peer, or the node, wants a topic
-	TopicUnsubscribed   TopicEventKind = "unsubscribed"   // no longer
-	TopicPublished      TopicEventKind = "published"      // the node has published a message
-	TopicDelivered      TopicEventKind = "delivered"      // a message of a peer is valid and new
-	TopicDuplicate      TopicEventKind = "duplicate"      // a peer sent what had come before
-	TopicRejected       TopicEventKind = "rejected"       // a peer sent what is not valid
-	TopicIgnored        TopicEventKind = "ignored"        // a message is dropped, and nobody to blame
-	TopicDropped        TopicEventKind = "dropped"        // a peer's queue had no room for a message
-	TopicThrottled      TopicEventKind = "throttled"      // messages of a peer are left out, as there are too many
-	TopicGrafted        TopicEventKind = "grafted"        // a peer has come into the mesh
-	TopicPruned         TopicEventKind = "pruned"         // it has left the mesh
-	TopicGraftSent      TopicEventKind = "graft_sent"     // control messages, to a peer
-	TopicPruneSent      TopicEventKind = "prune_sent"     //
-	TopicIHaveSent      TopicEventKind = "ihave_sent"     //
-	TopicIWantSent      TopicEventKind = "iwant_sent"     //
-	TopicIDontWantSent  TopicEventKind = "idontwant_sent" //
-	TopicGraftReceived  TopicEventKind = "graft"          // and from it
-	TopicPruneReceived  TopicEventKind = "prune"          //
-	TopicIHaveReceived  TopicEventKind = "ihave"          //
-	TopicIWantReceived  TopicEventKind = "iwant"          //
-	TopicIDontWantHeard TopicEventKind = "idontwant"      //
+	TopicPeerJoined      TopicEventKind = "peer_joined"    // pub/sub has begun with a peer
+	TopicPeerLeft        TopicEventKind = "peer_left"      // it has ended
+	TopicSubscribed      TopicEventKind = "subscribed"     // a peer, or the node, wants a topic
+	TopicUnsubscribed    TopicEventKind = "unsubscribed"   // no longer
+	TopicPublished       TopicEventKind = "published"      // the node has published a message
+	TopicDelivered       TopicEventKind = "delivered"      // a message of a peer is valid and new
+	TopicDuplicate       TopicEventKind = "duplicate"      // a peer sent what had come before
+	TopicRejected        TopicEventKind = "rejected"       // a peer sent what is not valid
+	TopicIgnored         TopicEventKind = "ignored"        // a message is dropped, and nobody to blame
+	TopicDropped         TopicEventKind = "dropped"        // a peer's queue had no room for a message
+	TopicThrottled       TopicEventKind = "throttled"      // messages of a peer are left out, as there are too many
+	TopicGrafted         TopicEventKind = "grafted"        // a peer has come into the mesh
+	TopicPruned          TopicEventKind = "pruned"         // it has left the mesh
+	TopicGraftSent       TopicEventKind = "graft_sent"     // control messages, to a peer
+	TopicPruneSent       TopicEventKind = "prune_sent"     //
+	TopicIHaveSent       TopicEventKind = "ihave_sent"     //
+	TopicIWantSent       TopicEventKind = "iwant_sent"     //
+	TopicIDontWantSent   TopicEventKind = "idontwant_sent" //
+	TopicPartialSent     TopicEventKind = "partial_sent"   //
+	TopicGraftReceived   TopicEventKind = "graft"          // and from it
+	TopicPruneReceived   TopicEventKind = "prune"          //
+	TopicIHaveReceived   TopicEventKind = "ihave"          //
+	TopicIWantReceived   TopicEventKind = "iwant"          //
+	TopicIDontWantHeard  TopicEventKind = "idontwant"      //
+	TopicPartialReceived TopicEventKind = "partial"        //
 )
 
 // TopicVerdict is what a [TopicValidator] says.

@@ -31,9 +31,10 @@ const meshsub = "/meshsub/1.2.0"
 
 // attacker is a peer that sends what it likes and notes what it gets.
 type attacker struct {
-	t   *testing.T
-	n   *coretest.FakeNode
-	out core.Stream
+	t        *testing.T
+	n        *coretest.FakeNode
+	protocol string
+	out      core.Stream
 
 	mu  sync.Mutex
 	got []*rpc.RPC
@@ -42,8 +43,15 @@ type attacker struct {
 // attack connects a node to the victim and opens its stream. It reads unless deaf.
 func attack(t *testing.T, n, victim *coretest.FakeNode, deaf bool) *attacker {
 	t.Helper()
-	a := &attacker{t: t, n: n}
-	n.Handle(meshsub, func(s core.Stream) error {
+	a := &attacker{t: t, n: n, protocol: meshsub}
+	a.listen(deaf)
+	a.open(victim)
+	return a
+}
+
+// listen notes what the victim sends.
+func (a *attacker) listen(deaf bool) {
+	a.n.Handle(a.protocol, func(s core.Stream) error {
 		if deaf {
 			<-s.Conn().Done()
 			return nil
@@ -59,7 +67,7 @@ func attack(t *testing.T, n, victim *coretest.FakeNode, deaf bool) *attacker {
 			}
 			m, err := rpc.Decode(b, &rpc.DefaultLimits)
 			if err != nil {
-				t.Errorf("the victim sent %x: %v", b, err)
+				a.t.Errorf("the victim sent %x: %v", b, err)
 				return err
 			}
 			a.mu.Lock()
@@ -67,14 +75,12 @@ func attack(t *testing.T, n, victim *coretest.FakeNode, deaf bool) *attacker {
 			a.mu.Unlock()
 		}
 	})
-	a.open(victim)
-	return a
 }
 
 func (a *attacker) open(victim *coretest.FakeNode) {
 	a.t.Helper()
 	var err error
-	if a.out, err = a.n.NewStream(a.t.Context(), victim.ID(), meshsub); err != nil {
+	if a.out, err = a.n.NewStream(a.t.Context(), victim.ID(), a.protocol); err != nil {
 		a.t.Fatal(err)
 	}
 }

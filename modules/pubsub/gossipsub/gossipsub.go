@@ -8,7 +8,8 @@
 //
 //	"pubsub": {"gossipsub": {"topics": ["news"]}}
 //
-// The extension of version 1.3 for partial messages is not spoken.
+// The extension of version 1.3 for partial messages is for programs, which say
+// what the parts of a message are; see core.PartialTopics.
 package gossipsub
 
 import (
@@ -53,6 +54,11 @@ type Service struct {
 	// Default: none; what there is no room for is dropped whoever sent it.
 	PeerGater *gater.Params `json:"peer_gater,omitempty"`
 
+	// PartialMessages speaks the extension for partial messages, on those topics
+	// whose messages some module takes apart. {} is with the usual parameters.
+	// Default: none; peers are not told of it.
+	PartialMessages *mesh.PartialParams `json:"partial_messages,omitempty"`
+
 	*hub.Hub `json:"-"`
 }
 
@@ -71,6 +77,9 @@ func (s *Service) Provision(ctx caddy.Context) error {
 	if s.PeerGater != nil {
 		s.PeerGater.Provision()
 	}
+	if s.PartialMessages != nil {
+		s.PartialMessages.Provision()
+	}
 	return s.Config.Provision(ctx, core.Logger(ctx))
 }
 
@@ -81,6 +90,9 @@ func (s *Service) Validate() error {
 	if s.PeerGater != nil {
 		err = errors.Join(err, within("peer_gater", s.PeerGater.Validate()))
 	}
+	if s.PartialMessages != nil {
+		err = errors.Join(err, within("partial_messages", s.PartialMessages.Validate()))
+	}
 	if err != nil {
 		return err
 	}
@@ -88,6 +100,7 @@ func (s *Service) Validate() error {
 	settings.Params = &s.Params
 	settings.Score = s.Score
 	settings.Gater = s.PeerGater
+	settings.Partial = s.PartialMessages
 	s.Hub = hub.New(settings)
 	return nil
 }
@@ -111,8 +124,9 @@ func (s *Service) Close() error {
 }
 
 var (
-	_ core.PubSub       = (*Service)(nil)
-	_ core.Topics       = (*Service)(nil)
-	_ caddy.Provisioner = (*Service)(nil)
-	_ caddy.Validator   = (*Service)(nil)
+	_ core.PubSub        = (*Service)(nil)
+	_ core.Topics        = (*Service)(nil)
+	_ core.PartialTopics = (*Service)(nil)
+	_ caddy.Provisioner  = (*Service)(nil)
+	_ caddy.Validator    = (*Service)(nil)
 )

@@ -48,7 +48,10 @@ type Settings struct {
 	Params    *mesh.Params
 	Score     *score.Params // nil: peers are not judged
 	Gater     *gater.Params // nil: messages are taken from all peers alike
-	Policy    message.Policy
+	// Partial are the parameters of partial messages; nil if that extension is
+	// not spoken.
+	Partial *mesh.PartialParams
+	Policy  message.Policy
 	// Name makes the IDs of messages, Names those of some topics.
 	Name  message.Name
 	Names map[string]message.Name
@@ -94,14 +97,19 @@ type Hub struct {
 	dialing  chan struct{} // one each dial, maxDials
 	buffers  sync.Pool     // of *[]byte, for what is being sent
 
-	mu      sync.Mutex
-	closed  bool
-	router  *mesh.Router
-	gater   *gater.Gater // nil if there is none
-	remotes map[peer.ID]*remote
-	topics  map[string]*topicSubscriptions // those that the node is subscribed to
-	tracers []*tracer
-	counts  core.TopicCounts
+	mu       sync.Mutex
+	closed   bool
+	router   *mesh.Router
+	gater    *gater.Gater // nil if there is none
+	remotes  map[peer.ID]*remote
+	topics   map[string]*topicSubscriptions // those that the node is subscribed to
+	partials map[string]*partialTopic
+	// partialGossip is what a heartbeat has left to be said, and handlePartial
+	// whether the partial message of the latest step is to be handled.
+	partialGossip []mesh.PartialGossip
+	handlePartial bool
+	tracers       []*tracer
+	counts        core.TopicCounts
 }
 
 // maxDials is how many recommended peers are dialled at once.
@@ -116,6 +124,7 @@ func New(s Settings) *Hub {
 		dialing:  make(chan struct{}, maxDials),
 		remotes:  make(map[peer.ID]*remote),
 		topics:   make(map[string]*topicSubscriptions),
+		partials: make(map[string]*partialTopic),
 	}
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	return h
@@ -132,10 +141,11 @@ func (h *Hub) Start(ctx context.Context, n core.Node) error {
 	}
 	h.seqno.Store(uint64(time.Now().UnixNano()))
 	settings := mesh.Settings{
-		Params: h.Params,
-		Rand:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
-		Seen:   h.seen.has,
-		Record: h.record,
+		Params:  h.Params,
+		Rand:    rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		Seen:    h.seen.has,
+		Record:  h.record,
+		Partial: h.Partial,
 	}
 	if h.Score != nil {
 		settings.Board = score.New(h.Score)
@@ -201,6 +211,9 @@ func (h *Hub) beat() {
 			return
 		case <-ticker.C:
 			h.step(mesh.Heartbeat{})
+			if h.Partial != nil {
+				h.gossipPartials()
+			}
 		}
 	}
 }
@@ -243,6 +256,14 @@ func (h *Hub) stepLocked(e mesh.Event) (delivered int) {
 			if r := h.remotes[a.Peer]; r != nil {
 				r.queue.control(a.Control)
 			}
+		case mesh.SendPartial:
+			if r := h.remotes[a.Peer]; r != nil && r.queue.partial(a.Partial) {
+				delivered++
+			}
+		case mesh.PartialReceived:
+			h.handlePartial = true
+		case mesh.PartialGossip:
+			h.partialGossip = append(h.partialGossip, a)
 		case mesh.Dial:
 			h.recommended(a.Peers)
 		case mesh.Reconnect:

@@ -42,7 +42,8 @@ type queue struct {
 	size     int             // bytes of entries
 	own      []*mesh.Message // shared with other queues
 	forward  []*mesh.Message
-	messages int // bytes of own and forward
+	partials [][]byte // frames of partial messages
+	messages int      // bytes of own, forward and partials
 	dropped  uint64
 }
 
@@ -96,13 +97,37 @@ func (q *queue) publish(m *mesh.Message, own bool) bool {
 	if own {
 		factor, list = 2, &q.own
 	}
-	if count := len(q.own) + len(q.forward); count > 0 &&
-		(count >= factor*maxQueued || q.messages+len(m.Raw) > factor*maxQueuedBytes) {
-		q.dropped++
+	if !q.room(len(m.Raw), factor) {
 		return false
 	}
 	*list = append(*list, m)
 	q.messages += len(m.Raw)
+	q.wake()
+	return true
+}
+
+// room reports whether there is room for a message of n bytes.
+func (q *queue) room(n, factor int) bool {
+	if count := q.count(); count > 0 && (count >= factor*maxQueued || q.messages+n > factor*maxQueuedBytes) {
+		q.dropped++
+		return false
+	}
+	return true
+}
+
+// count is how many messages wait.
+func (q *queue) count() int { return len(q.own) + len(q.forward) + len(q.partials) }
+
+// partial adds a partial message, if there is room for it.
+func (q *queue) partial(p *rpc.Partial) bool {
+	frame := rpc.AppendPartial(nil, p)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.room(len(frame), 2) {
+		return false
+	}
+	q.partials = append(q.partials, frame)
+	q.messages += len(frame)
 	q.wake()
 	return true
 }
@@ -133,6 +158,15 @@ func (q *queue) drain(b []byte) []byte {
 	}
 	for len(q.entries) > 0 && len(b) < writeSize {
 		b = q.controlFrame(b)
+	}
+	for len(b) < writeSize && len(q.partials) > 0 {
+		frame := q.partials[0]
+		b = append(wire.AppendUvarint(b, uint64(len(frame))), frame...)
+		q.messages -= len(frame)
+		q.partials[0] = nil
+		if q.partials = q.partials[1:]; len(q.partials) == 0 {
+			q.partials = nil
+		}
 	}
 	for len(b) < writeSize && len(q.own)+len(q.forward) > 0 {
 		list := &q.own

@@ -29,7 +29,7 @@ func (h *Hub) serve(s core.Stream) error {
 	// A small buffer takes the length and what is short; the rest of a frame is
 	// read to where it stays.
 	br := bufio.NewReaderSize(s, 128)
-	for {
+	for first := true; ; first = false {
 		frame, err := wire.ReadMessage(br, h.MaxMessage)
 		if err == io.EOF {
 			return nil
@@ -37,7 +37,7 @@ func (h *Hub) serve(s core.Stream) error {
 		if err != nil {
 			return err
 		}
-		if err := h.frame(r.id, frame); err != nil {
+		if err := h.frame(r.id, frame, first); err != nil {
 			h.Log.Info("peer of pub/sub sent what is none", "peer", r.id, "protocol", s.Protocol(), "error", err)
 			h.step(mesh.Misbehaved{Peer: r.id, Count: 1})
 			s.Reset(core.StreamProtocolViolation)
@@ -91,13 +91,16 @@ func (h *Hub) end(r *remote, s core.Stream) {
 }
 
 // frame handles one frame of a peer.
-func (h *Hub) frame(from peer.ID, b []byte) error {
+func (h *Hub) frame(from peer.ID, b []byte, first bool) error {
 	m, err := rpc.Decode(b, &rpc.DefaultLimits)
 	if err != nil {
 		return err
 	}
-	if !h.listen(from, m) {
+	if !h.listen(from, m, first) {
 		return nil
+	}
+	if m.Partial != nil && h.Partial != nil {
+		h.partial(from, m.Partial)
 	}
 	for i := range m.Publish {
 		h.receive(from, &m.Publish[i])
@@ -107,7 +110,7 @@ func (h *Hub) frame(from peer.ID, b []byte) error {
 
 // listen handles all of a frame but the messages. It reports whether they are to
 // be handled.
-func (h *Hub) listen(from peer.ID, m *rpc.RPC) bool {
+func (h *Hub) listen(from peer.ID, m *rpc.RPC, first bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	// Who takes nothing is no peer any more, and nothing is taken from it.
@@ -127,9 +130,9 @@ func (h *Hub) listen(from peer.ID, m *rpc.RPC) bool {
 		h.stepLocked(mesh.Subscribed{Peer: from, Subscriptions: list})
 	}
 	if c := &m.Control; len(c.IHave)+len(c.IWant)+len(c.Graft)+len(c.Prune)+len(c.IDontWant) > 0 || c.Extensions != nil {
-		h.stepLocked(mesh.Controlled{Peer: from, Control: c})
+		h.stepLocked(mesh.Controlled{Peer: from, Control: c, First: first})
 	}
-	if len(m.Publish) > 0 && !h.admitLocked(from) {
+	if (len(m.Publish) > 0 || m.Partial != nil) && !h.admitLocked(from) {
 		h.trace(core.TopicThrottled, from, "")
 		return false
 	}

@@ -209,13 +209,13 @@ func (h *Hub) greet(r *remote) {
 	var fields []byte
 	if r.protocol.Version >= mesh.V13 {
 		var entries []byte
-		for entry := range (&rpc.Control{Extensions: new(rpc.Extensions)}).Entries {
+		for entry := range (&rpc.Control{Extensions: &rpc.Extensions{PartialMessages: h.Partial != nil}}).Entries {
 			entries = append(entries, entry...)
 		}
 		fields = rpc.AppendControl(fields, entries)
 	}
 	for topic := range h.topics {
-		fields = rpc.AppendSubscription(fields, rpc.Subscription{Topic: topic, Subscribe: true})
+		fields = rpc.AppendSubscription(fields, h.subscriptionLocked(topic, true))
 	}
 	r.queue.mu.Lock()
 	defer r.queue.mu.Unlock()
@@ -224,7 +224,7 @@ func (h *Hub) greet(r *remote) {
 
 // announce tells all peers of a change of subscription.
 func (h *Hub) announceLocked(topic string, subscribe bool) {
-	field := rpc.AppendSubscription(nil, rpc.Subscription{Topic: topic, Subscribe: subscribe})
+	field := rpc.AppendSubscription(nil, h.subscriptionLocked(topic, subscribe))
 	for _, r := range h.remotes {
 		r.queue.fields(field)
 	}

@@ -96,6 +96,8 @@ func (h *Hub) traceEvent(e mesh.Event) {
 		h.trace(core.TopicRejected, e.Peer, e.Topic, e.ID)
 	case mesh.Ignored:
 		h.trace(core.TopicIgnored, e.Peer, e.Topic, e.ID)
+	case mesh.PartialArrived:
+		h.trace(core.TopicPartialReceived, e.Peer, e.Partial.Topic, string(e.Partial.Group))
 	case mesh.Controlled:
 		h.traceControl(e.Peer, e.Control, &received)
 	}
@@ -108,6 +110,8 @@ func (h *Hub) traceAction(a mesh.Action) {
 		h.trace(core.TopicGrafted, a.Peer, a.Topic)
 	case mesh.Pruned:
 		h.trace(core.TopicPruned, a.Peer, a.Topic)
+	case mesh.SendPartial:
+		h.trace(core.TopicPartialSent, a.Peer, a.Partial.Topic, string(a.Partial.Group))
 	case mesh.Send:
 		h.traceControl(a.Peer, a.Control, &sent)
 	}

@@ -16,7 +16,7 @@ func (r *Router) controlled(e Controlled, now time.Time) {
 		return
 	}
 	c := e.Control
-	r.extensions(m, c.Extensions)
+	r.extensions(m, c.Extensions, e.First)
 	r.handleIHave(m, c.IHave, now)
 	r.handleIWant(m, c.IWant, now)
 	for _, name := range c.Graft {
@@ -28,16 +28,16 @@ func (r *Router) controlled(e Controlled, now time.Time) {
 	r.handleIDontWant(m, c.IDontWant)
 }
 
-// extensions takes what extensions a peer speaks. It says so once.
-func (r *Router) extensions(m *member, e *rpc.Extensions) {
-	if e == nil || m.version < V13 {
-		return
-	}
-	if m.extended {
+// extensions takes what extensions a peer speaks. It says so once, at the
+// beginning.
+func (r *Router) extensions(m *member, e *rpc.Extensions, first bool) {
+	switch {
+	case e == nil || m.version < V13:
+	case !first:
 		r.penalize(m.id, 1)
-		return
+	default:
+		m.partial = e.PartialMessages && r.Partial != nil
 	}
-	m.extended, m.partial = true, e.PartialMessages
 }
 
 // handleIHave asks for messages that a peer has and the node has not.

@@ -62,6 +62,7 @@ type (
 	Controlled struct {
 		Peer    peer.ID
 		Control *rpc.Control
+		First   bool // it is in the first frame of the peer's stream
 	}
 	// Arrived: a message came for the first time and is about to be validated.
 	Arrived struct {

@@ -51,6 +51,7 @@ func (r *Router) heartbeat(now time.Time) {
 			m.unwanted = nil
 		}
 	}
+	r.agePartials()
 	r.cache.shift()
 }
 
@@ -178,14 +179,27 @@ func (r *Router) maintainFanout(t *topic, now time.Time) bool {
 // gossip tells peers that are not among those that get the messages which
 // messages there were lately.
 func (r *Router) gossip(t *topic, not []*member, ids [][]byte, now time.Time) {
-	if len(ids) == 0 {
+	partial := r.partials[t.name]
+	if len(ids) == 0 && partial == nil {
 		return
 	}
-	var list []*member
+	var list, parts []*member
 	for _, m := range t.members {
-		if !m.always() && !slices.Contains(not, m) && !r.below(m, now, gossipThreshold) {
+		if m.always() || slices.Contains(not, m) || r.below(m, now, gossipThreshold) {
+			continue
+		}
+		if partial.wants(m, t.name) {
+			parts = append(parts, m)
+		} else {
 			list = append(list, m)
 		}
+	}
+	if len(parts) > 0 {
+		n := max(r.Params.DLazy, int(r.Params.GossipFactor*float64(len(parts))))
+		r.gossipPartial(t, partial, r.pick(parts, n))
+	}
+	if len(ids) == 0 {
+		return
 	}
 	n := max(r.Params.DLazy, int(r.Params.GossipFactor*float64(len(list))))
 	most := r.Params.MaxIHaveLength

@@ -26,8 +26,8 @@ type member struct {
 	unwanted map[string]int       // IDs it does not want, and for how many heartbeats
 	told     int                  // how many of them in this heartbeat
 	promises map[string]time.Time // IDs it has promised, one a gossip, and until when
-	extended bool                 // its extensions are known
-	partial  bool                 // it speaks the one for partial messages
+	partial  bool                 // it and the node speak the one for partial messages
+	wishes   map[string]wish      // what it said about those, by topic, of topics
 }
 
 func (r *Router) peerJoined(e Joined) {
@@ -54,6 +54,7 @@ func (r *Router) peerLeft(p peer.ID) {
 	for id := range m.promises {
 		r.breakPromise(m, id)
 	}
+	r.leavePartials(p)
 	delete(r.peers, p)
 }
 
@@ -89,6 +90,7 @@ func (r *Router) subscribed(e Subscribed) {
 			continue
 		}
 		if m.topics[s.Topic] != nil {
+			m.wish(s)
 			continue
 		}
 		if len(m.topics) >= MaxTopicsPerPeer {
@@ -97,12 +99,25 @@ func (r *Router) subscribed(e Subscribed) {
 		}
 		t := r.topic(s.Topic)
 		m.topics[s.Topic] = t
+		m.wish(s)
 		t.members = append(t.members, m)
 		if m.always() {
 			t.always = append(t.always, m)
 		}
 	}
 	r.penalize(e.Peer, min(excess, 1))
+}
+
+// wish notes what a peer says about partial messages of a topic that it wants.
+func (m *member) wish(s rpc.Subscription) {
+	if !s.SendsPartial || m.version < V13 {
+		delete(m.wishes, s.Topic)
+		return
+	}
+	if m.wishes == nil {
+		m.wishes = make(map[string]wish)
+	}
+	m.wishes[s.Topic] = wish{s.RequestsPartial, s.SendsPartial}
 }
 
 // restarted forgets what a peer has said.
@@ -114,7 +129,8 @@ func (r *Router) restarted(p peer.ID) {
 	for _, name := range slices.Sorted(maps.Keys(m.topics)) {
 		r.unsubscribe(m, m.topics[name])
 	}
-	m.extended, m.partial = false, false
+	m.partial = false
+	r.leavePartials(p)
 }
 
 // TopicsOf lists the topics that a peer wants, and those in whose mesh it is,
@@ -135,6 +151,7 @@ func (r *Router) TopicsOf(p peer.ID) (topics, mesh []string) {
 
 func (r *Router) unsubscribe(m *member, t *topic) {
 	delete(m.topics, t.name)
+	delete(m.wishes, t.name)
 	t.forget(m)
 	if slices.Contains(t.mesh, m) {
 		r.leaveMesh(t, m)

@@ -19,8 +19,9 @@ func (r *Router) arrived(e Arrived, now time.Time) {
 	if t == nil || e.Size < int(r.Params.IDontWantThreshold) {
 		return
 	}
+	partial := r.partials[e.Topic]
 	for _, m := range t.mesh {
-		if m.id != e.Peer && m.version >= V12 {
+		if m.id != e.Peer && m.version >= V12 && !partial.sends(m, e.Topic) {
 			c := r.control(m)
 			c.IDontWant = append(c.IDontWant, []byte(e.ID))
 		}
@@ -116,11 +117,13 @@ func (r *Router) fillFanout(t *topic, now time.Time) {
 }
 
 // deliver sends a message to peers, and to those that get every message of the
-// topic. It spares who sent it, who wrote it and who does not want it.
+// topic. It spares who sent it, who wrote it, who does not want it and who wants
+// its parts.
 func (r *Router) deliver(message *Message, from peer.ID, t *topic, to []*member, now time.Time) {
 	ids := make([]peer.ID, 0, len(to)+len(t.always))
+	partial := r.partials[t.name]
 	add := func(m *member) {
-		if m.id == from || m.id == message.Author {
+		if m.id == from || m.id == message.Author || partial.wants(m, t.name) {
 			return
 		}
 		if _, unwanted := m.unwanted[message.ID]; !unwanted {

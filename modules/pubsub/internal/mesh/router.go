@@ -28,6 +28,9 @@ type Settings struct {
 	Record func(peer.ID) []byte
 	// Direct are the peers that always get every message.
 	Direct []peer.ID
+	// Partial are the parameters of partial messages; nil if that extension is
+	// not spoken.
+	Partial *PartialParams
 }
 
 // Router is the state of gossipsub in a node.
@@ -40,7 +43,8 @@ type Router struct {
 	cache  *cache
 	// promised are the IDs that peers have promised, and how many did.
 	promised map[string]int
-	ticks    int // heartbeats so far
+	partials map[string]*partialTopic // those of which the node handles partial messages
+	ticks    int                      // heartbeats so far
 
 	dirty []*member // who have control messages waiting
 	out   []Action
@@ -53,6 +57,7 @@ func New(s Settings) *Router {
 		peers:    make(map[peer.ID]*member),
 		topics:   make(map[string]*topic),
 		promised: make(map[string]int),
+		partials: make(map[string]*partialTopic),
 		cache:    newCache(s.Params.HistoryGossip, s.Params.HistoryLength),
 	}
 }
@@ -92,6 +97,12 @@ func (r *Router) Step(e Event, now time.Time) []Action {
 		r.fulfil(e.ID)
 	case Misbehaved:
 		r.penalize(e.Peer, e.Count)
+	case PartialArrived:
+		r.partialArrived(e)
+	case PartialPublished:
+		r.partialPublished(e)
+	case PartialHandled:
+		r.partialHandled(e)
 	case TopicJoined:
 		r.topicJoined(e.Topic, now)
 	case TopicLeft:
@@ -162,6 +173,9 @@ func (r *Router) Size() map[string]int {
 	for _, t := range r.topics {
 		size["back-offs"] += len(t.backoff)
 		size["members"] += len(t.members) + len(t.always) + len(t.mesh) + len(t.fanout)
+	}
+	for _, p := range r.partials {
+		size["groups"] += len(p.groups)
 	}
 	if r.Board != nil {
 		size["judged peers"], _, size["judged messages"] = r.Board.Size()

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/rpc"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/score"
@@ -62,13 +63,14 @@ func TestTraces(t *testing.T) {
 
 // player plays a trace.
 type player struct {
-	t      *testing.T
-	params Params
-	score  *score.Params
-	direct []peer.ID
-	router *Router
-	seen   map[string]bool
-	now    time.Time
+	t       *testing.T
+	params  Params
+	score   *score.Params
+	direct  []peer.ID
+	partial *PartialParams
+	router  *Router
+	seen    map[string]bool
+	now     time.Time
 }
 
 func play(t *testing.T, text string) string {
@@ -91,15 +93,19 @@ func play(t *testing.T, text string) string {
 
 // line plays a line and returns what the router does:
 //
-//	params JSON | score JSON | direct NAMES   before everything else
+//	params JSON | score JSON | direct NAMES | partial JSON   before everything else
 //	join NAME VERSION [out]                   a peer is here; left NAME
 //	sub NAME TOPICS, unsub NAME TOPICS        it says what it wants; restarted NAME
+//	wish NAME TOPIC requests|sends            it wants a topic, or sends its messages, in parts
 //	graft NAME TOPICS                         it sends control messages
 //	prune NAME TOPIC [BACKOFF [NAMES]]
-//	ihave NAME TOPIC IDS, iwant NAME IDS, idontwant NAME IDS, extensions NAME
+//	ihave NAME TOPIC IDS, iwant NAME IDS, idontwant NAME IDS, extensions NAME [partial] [late]
+//	parts NAME TOPIC GROUP METADATA [DATA]
 //	arrive NAME TOPIC ID SIZE                 its messages
 //	accept NAME TOPIC ID [AUTHOR], reject NAME TOPIC ID, ignore NAME ID, dup NAME TOPIC ID
 //	publish TOPIC ID, enter TOPIC, leave TOPIC   what the node does
+//	handle TOPIC [requests], unhandle TOPIC      with partial messages
+//	offer TOPIC GROUP METADATA                it sends parts to those who have others
 //	beat [N], wait DURATION                   heartbeats, each a second after the last
 //	scores                                    of all peers
 func (p *player) line(w []string, line string) []Action {
@@ -111,6 +117,11 @@ func (p *player) line(w []string, line string) []Action {
 	case "score":
 		p.score = new(score.Params)
 		p.json(rest, p.score)
+		return nil
+	case "partial":
+		p.partial = new(PartialParams)
+		p.json(rest, p.partial)
+		p.partial.Provision()
 		return nil
 	case "direct":
 		for _, name := range w[1:] {
@@ -182,11 +193,12 @@ func (p *player) start() {
 		p.t.Fatal(err)
 	}
 	s := Settings{
-		Params: &p.params,
-		Rand:   rand.New(rand.NewPCG(1, 2)),
-		Seen:   func(id []byte) bool { return p.seen[string(id)] },
-		Record: func(q peer.ID) []byte { return []byte("record of " + name(q)) },
-		Direct: p.direct,
+		Params:  &p.params,
+		Rand:    rand.New(rand.NewPCG(1, 2)),
+		Seen:    func(id []byte) bool { return p.seen[string(id)] },
+		Record:  func(q peer.ID) []byte { return []byte("record of " + name(q)) },
+		Direct:  p.direct,
+		Partial: p.partial,
 	}
 	if p.score != nil {
 		p.score.Provision()
@@ -225,7 +237,9 @@ func (p *player) event(w []string) Event {
 		}
 		return out
 	}
-	control := func(c rpc.Control) Event { return Controlled{id(at(1)), &c} }
+	control := func(c rpc.Control) Event {
+		return Controlled{Peer: id(at(1)), Control: &c, First: c.Extensions != nil && !slices.Contains(w, "late")}
+	}
 	switch w[0] {
 	case "join":
 		return Joined{Peer: id(at(1)), Version: versions[at(2)], Outbound: slices.Contains(w, "out")}
@@ -257,7 +271,31 @@ func (p *player) event(w []string) Event {
 	case "idontwant":
 		return control(rpc.Control{IDontWant: ids(w[2:])})
 	case "extensions":
-		return control(rpc.Control{Extensions: new(rpc.Extensions)})
+		return control(rpc.Control{Extensions: &rpc.Extensions{PartialMessages: slices.Contains(w, "partial")}})
+	case "wish":
+		return Subscribed{id(at(1)), []rpc.Subscription{{
+			Topic: at(2), Subscribe: true, RequestsPartial: at(3) == "requests", SendsPartial: true,
+		}}}
+	case "parts":
+		partial := &rpc.Partial{Topic: at(2), Group: []byte(at(3)), Metadata: []byte(at(4))}
+		if len(w) > 5 {
+			partial.Message = []byte(w[5])
+		}
+		return PartialArrived{id(at(1)), partial}
+	case "handle":
+		return PartialHandled{Topic: at(1), On: true, Requests: slices.Contains(w, "requests")}
+	case "unhandle":
+		return PartialHandled{Topic: at(1)}
+	case "offer":
+		return PartialPublished{Topic: at(1), Group: []byte(at(2)), Parts: func(q core.PartialPeer) (out core.PartialParts) {
+			if string(q.Metadata) != at(3) {
+				out.Data, out.Known = []byte("what "+string(q.Metadata)+" lacks"), []byte(at(3))
+			}
+			if string(q.Sent) != at(3) {
+				out.Metadata = []byte(at(3))
+			}
+			return out
+		}}
 	case "arrive":
 		p.seen[at(3)] = true
 		return Arrived{Peer: id(at(1)), Topic: at(2), ID: at(3), Size: p.int(at(4))}
@@ -322,6 +360,16 @@ func describe(a Action) string {
 		return fmt.Sprintf("%s is in the mesh of %s", name(a.Peer), a.Topic)
 	case Pruned:
 		return fmt.Sprintf("%s is out of the mesh of %s", name(a.Peer), a.Topic)
+	case SendPartial:
+		return fmt.Sprintf("to %s: %s/%s metadata %q data %q", name(a.Peer), a.Partial.Topic, a.Partial.Group, a.Partial.Metadata, a.Partial.Message)
+	case PartialReceived:
+		return fmt.Sprintf("handle %s/%s of %s", a.Partial.Topic, a.Partial.Group, name(a.Peer))
+	case PartialGossip:
+		var names []string
+		for _, p := range a.Peers {
+			names = append(names, name(p))
+		}
+		return fmt.Sprintf("gossip about %s/%s to %s", a.Topic, a.Group, strings.Join(names, " "))
 	case scored:
 		return fmt.Sprintf("%s %.4g", a.name, a.score)
 	}

@@ -192,6 +192,10 @@ func (d *decoder) partial(b []byte) error {
 			return err
 		}
 	}
+	if len(p.Group) > d.ID || len(p.Metadata) > d.Metadata {
+		d.rpc.Excess++
+		return nil
+	}
 	if named {
 		d.rpc.Partial = &p
 	}

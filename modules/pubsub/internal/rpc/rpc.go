@@ -117,6 +117,7 @@ type Limits struct {
 	Topics        int // entries of IHave, Graft and Prune, each
 	Peers         int // peers of one Prune
 	Record        int // bytes of a peer's record
+	Metadata      int // bytes of the metadata of a partial message
 	Control       int // bytes of the control message
 }
 
@@ -130,6 +131,7 @@ var DefaultLimits = Limits{
 	Topics:        1000,
 	Peers:         16,
 	Record:        4 << 10,
+	Metadata:      4 << 10,
 	Control:       512 << 10,
 }
 
