@@ -52,6 +52,9 @@ type LocalAddrsChanged struct {
 	Addrs []ma.Multiaddr
 }
 
+// CandidateAddrsChanged is emitted when [Addrs].Candidates are others than before.
+type CandidateAddrsChanged struct{}
+
 // ListenersChanged is emitted by a transport when the Multiaddr of one of its
 // listeners is another than before. The node looks at all of them anew.
 type ListenersChanged struct{}

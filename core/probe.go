@@ -19,6 +19,8 @@ type Prober interface {
 	// node. It leaves no trace in what the node knows of addresses. An address
 	// that begins with a name is not dialled.
 	Probe(ctx context.Context, p peer.ID, a ma.Multiaddr) (Probe, error)
+	// CanProbe says why a probe would not even be begun, or nil.
+	CanProbe(p peer.ID, a ma.Multiaddr) error
 }
 
 // Probe is the connection of a [Prober]. It is in no table and belongs to who

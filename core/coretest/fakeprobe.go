@@ -53,6 +53,9 @@ func (n *FakeNode) Probe(ctx context.Context, p peer.ID, a ma.Multiaddr) (core.P
 	return fakeProbe{out}, nil
 }
 
+// CanProbe implements [core.Prober]: all addresses can be tried.
+func (n *FakeNode) CanProbe(p peer.ID, _ ma.Multiaddr) error { return p.Validate() }
+
 func (n *FakeNode) isOpen(a ma.Multiaddr) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

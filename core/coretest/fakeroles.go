@@ -90,12 +90,14 @@ func (n *FakeNode) Announce(addrs ...ma.Multiaddr) (withdraw func()) {
 // Suggest implements [core.Addrs]. It shows in Candidates alone.
 func (n *FakeNode) Suggest(addrs ...ma.Multiaddr) (withdraw func()) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.suggest = append(n.suggest, &addrs)
+	n.mu.Unlock()
+	n.Emit(core.CandidateAddrsChanged{})
 	return func() {
 		n.mu.Lock()
-		defer n.mu.Unlock()
 		n.suggest = slices.DeleteFunc(n.suggest, func(a *[]ma.Multiaddr) bool { return a == &addrs })
+		n.mu.Unlock()
+		n.Emit(core.CandidateAddrsChanged{})
 	}
 }
 

@@ -35,7 +35,8 @@ type addrs struct {
 	list      []ma.Multiaddr
 	possible  []ma.Multiaddr // the candidates
 	told      []ma.Multiaddr // the list in the last event
-	telling   bool           // somebody emits events, until told is list
+	offered   []ma.Multiaddr // the candidates when the last event told of them
+	telling   bool           // somebody emits events, until told is list and offered is possible
 }
 
 func newAddrs(events core.Events, bound func() []ma.Multiaddr, judged func() bool) *addrs {
@@ -124,7 +125,8 @@ func (a *addrs) judge(list []core.AddrReachability) {
 	}
 }
 
-// update renews the list and emits [core.LocalAddrsChanged] if it changed.
+// update renews the lists and emits [core.LocalAddrsChanged] and
+// [core.CandidateAddrsChanged] if they changed.
 // Subscribers may announce and withdraw; everybody is told of that afterwards.
 func (a *addrs) update() {
 	a.renew()
@@ -134,11 +136,21 @@ func (a *addrs) update() {
 		return // whoever is, tells of this list next
 	}
 	a.telling = true
-	for !slices.EqualFunc(a.told, a.list, ma.Multiaddr.Equal) {
-		list := a.list
-		a.told = list
+	for {
+		var event any
+		switch {
+		case !slices.EqualFunc(a.told, a.list, ma.Multiaddr.Equal):
+			a.told = a.list
+			event = core.LocalAddrsChanged{Addrs: slices.Clone(a.list)}
+		case !slices.EqualFunc(a.offered, a.possible, ma.Multiaddr.Equal):
+			a.offered = a.possible
+			event = core.CandidateAddrsChanged{}
+		}
+		if event == nil {
+			break
+		}
 		a.mu.Unlock()
-		a.events.Emit(core.LocalAddrsChanged{Addrs: slices.Clone(list)})
+		a.events.Emit(event)
 		a.mu.Lock()
 	}
 	a.telling = false

@@ -81,12 +81,14 @@ type listing struct {
 	bound  []ma.Multiaddr
 	judged bool // a module finds out what can be reached
 	events []string
+	offers int // events about candidates
 }
 
 func newListing(t *testing.T, bound ...string) *listing {
 	l := &listing{bus: eventbus.New(func(event, recovered any, _ []byte) { t.Errorf("panic: %v", recovered) }), bound: addrList(bound...)}
 	l.addrs = newAddrs(l.bus, func() []ma.Multiaddr { return l.bound }, func() bool { return l.judged })
 	l.addrs.interfaces = machine
+	core.On(l.bus, func(core.CandidateAddrsChanged) { l.offers++ })
 	core.On(l.bus, func(e core.LocalAddrsChanged) {
 		l.events = append(l.events, fmt.Sprint(e.Addrs))
 		clear(e.Addrs) // a subscriber that spoils its list harms nobody
@@ -123,8 +125,8 @@ func TestReachability(t *testing.T) {
 	l.expect(t, "before", "["+bound+"]", "["+bound+"]")
 	withdraw := l.Suggest(addrList(mapped)...)
 	l.expect(t, "suggested", "["+bound+"]")
-	if got := fmt.Sprint(l.Candidates()); got != "["+bound+" "+mapped+"]" {
-		t.Errorf("candidates %s", got)
+	if got := fmt.Sprint(l.Candidates()); got != "["+bound+" "+mapped+"]" || l.offers != 2 {
+		t.Errorf("candidates %s, %d events", got, l.offers)
 	}
 	l.say(core.ReachabilityUnknown, bound, mapped)
 	l.expect(t, "unknown", "["+bound+"]")

@@ -32,7 +32,7 @@ func (s *Swarm) Probe(ctx context.Context, p peer.ID, a ma.Multiaddr) (core.Prob
 }
 
 func (s *Swarm) probe(ctx context.Context, p peer.ID, addr ma.Multiaddr) (*probe, error) {
-	if err := s.refuseProbe(p, addr); err != nil {
+	if err := s.CanProbe(p, addr); err != nil {
 		return nil, err
 	}
 	alias, err := newAlias()
@@ -61,8 +61,8 @@ func (s *Swarm) probe(ctx context.Context, p peer.ID, addr ma.Multiaddr) (*probe
 	return c, nil
 }
 
-// refuseProbe says why an address is not to be probed, or nil.
-func (s *Swarm) refuseProbe(p peer.ID, a ma.Multiaddr) error {
+// CanProbe implements [core.Prober].
+func (s *Swarm) CanProbe(p peer.ID, a ma.Multiaddr) error {
 	s.mu.Lock()
 	closed := s.closed
 	s.mu.Unlock()

@@ -22,3 +22,6 @@ func (n *simNode) Candidates() []ma.Multiaddr { return n.Addrs() }
 func (*simNode) Probe(context.Context, peer.ID, ma.Multiaddr) (core.Probe, error) {
 	return nil, net.ErrClosed
 }
+
+// CanProbe implements [core.Prober].
+func (*simNode) CanProbe(peer.ID, ma.Multiaddr) error { return net.ErrClosed }
