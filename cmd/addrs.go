@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,6 +29,7 @@ func (c *cli) addrsCommand() *cobra.Command {
 			Long: "local lists the addresses the node tells its peers, each ready to be dialled.\n\nJSON: " + fields, Args: cobra.NoArgs, RunE: show("local")})),
 		c.reads(c.asks(&cobra.Command{Use: "listen", Short: "Lists the addresses the node listens on",
 			Long: "listen lists the addresses the node listens on.\n\nJSON: " + fields, Args: cobra.NoArgs, RunE: show("listen")})),
+		c.reachCommand(),
 	)
 	return cmd
 }
@@ -58,6 +60,49 @@ func (c *cli) addrs(ctx context.Context, what string) error {
 		}
 	}
 	return nil
+}
+
+func (c *cli) reachCommand() *cobra.Command {
+	return c.reads(c.asks(&cobra.Command{
+		Use:   "reach",
+		Short: "Shows which of the node's addresses can be reached from outside",
+		Long: `reach shows whether the running node can be reached from outside, as peers say
+that were asked to dial it; for each address, from how many of their networks it
+could be reached. The module of nat that asks them is autonat.
+
+JSON: {"reachability", "addrs": [{"addr", "reachability", "reached", "missed",
+"checked"}]}; reachability is public, private or unknown.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.reach(cmd.Context()) },
+	}))
+}
+
+func (c *cli) reach(ctx context.Context) error {
+	var r node.Reach
+	if err := c.fetch(ctx, "asking the node", "/xnode/reach", &r); err != nil {
+		return err
+	}
+	if c.json {
+		return c.printJSON(r, false)
+	}
+	return c.table(func(row func(string, ...any)) {
+		row("the node\t%s\t%s", r.Reachability, reachHints[r.Reachability])
+		for _, a := range r.Addrs {
+			checked := "never tried"
+			if a.Checked != nil {
+				checked = fmt.Sprintf("reached from %d of %d networks, last tried at %s",
+					a.Reached, a.Reached+a.Missed, a.Checked.Local().Format(time.TimeOnly))
+			}
+			row("%s\t%s\t%s", a.Addr, a.Reachability, checked)
+		}
+	})
+}
+
+// reachHints say what to do about a node's reachability.
+var reachHints = map[string]string{
+	"public":  "peers can dial it",
+	"private": "peers cannot dial it: forward its port at the router, add portmap to nat, or listen on /p2p-circuit to use a relay",
+	"unknown": "too few peers of other networks that speak AutoNAT are connected, or they were not asked yet",
 }
 
 func (c *cli) limitsCommand() *cobra.Command {

@@ -19,6 +19,7 @@ import (
 	_ "github.com/xnode-p2p/xnode/modules/identity/file"
 	_ "github.com/xnode-p2p/xnode/modules/muxer/mplex"
 	_ "github.com/xnode-p2p/xnode/modules/muxer/yamux"
+	_ "github.com/xnode-p2p/xnode/modules/nat/autonat"
 	_ "github.com/xnode-p2p/xnode/modules/nat/relay"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/echo"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/perf"

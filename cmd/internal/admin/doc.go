@@ -7,6 +7,7 @@
 //	GET  /xnode/peers          its connections
 //	GET  /xnode/discovered     the peers that its modules have found
 //	GET  /xnode/addrs          where it can be reached, and whom it knows
+//	GET  /xnode/reach          what was found out about that
 //	GET  /xnode/limits         what is in use of its limits
 //	POST /xnode/connect        {"target": PEER}
 //	POST /xnode/disconnect     {"target": PEER}
@@ -54,6 +55,7 @@ func (*Router) Routes() []caddy.AdminRoute {
 		guarded("/xnode/peers", http.MethodGet, servePeers),
 		guarded("/xnode/discovered", http.MethodGet, serveDiscovered),
 		guarded("/xnode/addrs", http.MethodGet, serveAddrs),
+		guarded("/xnode/reach", http.MethodGet, serveReach),
 		guarded("/xnode/limits", http.MethodGet, serveLimits),
 		guarded("/xnode/connect", http.MethodPost, asked(serveConnect)),
 		guarded("/xnode/disconnect", http.MethodPost, asked(serveDisconnect)),

@@ -117,6 +117,18 @@ func serveAddrs(w http.ResponseWriter, _ *http.Request) error {
 	return reply(w, http.StatusOK, node.AddrsOf(h))
 }
 
+func serveReach(w http.ResponseWriter, _ *http.Request) error {
+	h, err := running()
+	if err != nil {
+		return err
+	}
+	reach, err := node.ReachOf(h)
+	if err != nil {
+		return fail(http.StatusNotImplemented, err)
+	}
+	return reply(w, http.StatusOK, reach)
+}
+
 func serveLimits(w http.ResponseWriter, _ *http.Request) error {
 	h, err := running()
 	if err != nil {

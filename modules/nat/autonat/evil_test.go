@@ -446,21 +446,21 @@ func TestEvil_R7_GreedyServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nodes := internet(t, 1, `{"versions":[1],"roles":["client"]}`)
 		client, server := nodes[0], nodes[1]
-		got := 0
+		var got atomic.Int64
 		server.Handle(DialRequestID, func(s core.Stream) error {
 			if _, err := wire.ReadMessage(s, maxMessage2); err != nil {
 				return err
 			}
 			wire.WriteMessage(s, dataRequest2{0, maxData + 1}.marshal())
 			n, err := io.Copy(io.Discard, s)
-			got += int(n)
+			got.Add(n)
 			return err
 		})
 		s := start(t, client, `{"roles":["client"],"confirmations":1}`)
 		connect(t, client, server)
 		time.Sleep(time.Hour)
-		if r := s.Reach().Reachability; r != core.ReachabilityUnknown || got != 0 {
-			t.Errorf("%s, for %d bytes", r, got)
+		if r := s.Reach().Reachability; r != core.ReachabilityUnknown || got.Load() != 0 {
+			t.Errorf("%s, for %d bytes", r, got.Load())
 		}
 	})
 }
