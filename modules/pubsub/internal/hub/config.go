@@ -13,6 +13,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/peer"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/message"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/rpc"
+	"github.com/xnode-p2p/xnode/modules/pubsub/internal/seek"
 )
 
 // Config is the part of the configuration that all pub/sub modules have.
@@ -69,6 +70,13 @@ type Config struct {
 	// Default: none.
 	DirectPeers []string `json:"direct_peers,omitempty"`
 
+	// Discovery has the node tell others of its topics, and look for others that
+	// want them, wherever its other modules let peers meet: in the DHT
+	// (routing.kad) and at rendezvous points (discovery.rendezvous). {} is with
+	// the usual parameters.
+	// Default: none; only peers that are connected anyway are in topics.
+	Discovery *seek.Params `json:"discovery,omitempty"`
+
 	// MaxMessage bounds what is sent and received at once.
 	// Default: "1MiB".
 	MaxMessage core.Size `json:"max_message,omitempty"`
@@ -116,6 +124,9 @@ func (c *Config) Provision(l core.Loader, log *slog.Logger) error {
 	}
 	if c.SeenTTL == 0 {
 		c.SeenTTL = core.Duration(2 * time.Minute)
+	}
+	if c.Discovery != nil {
+		c.Discovery.Provision()
 	}
 	if c.ValidateThrottle == 0 {
 		c.ValidateThrottle = 8192
@@ -192,6 +203,10 @@ func (c *Config) Resolve() (Settings, error) {
 	var err error
 	s.Policy, err = message.ParsePolicy(c.Policy)
 	add("policy", err)
+	s.Discovery = c.Discovery
+	if c.Discovery != nil {
+		add("discovery", c.Discovery.Validate())
+	}
 	name := func(key, text string) message.Name {
 		n, err := message.ParseName(text)
 		if err == nil && s.Policy.Strict && !s.Policy.Sign && message.NeedsAuthor(text) {

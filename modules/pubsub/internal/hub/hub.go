@@ -33,6 +33,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/message"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/rpc"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/score"
+	"github.com/xnode-p2p/xnode/modules/pubsub/internal/seek"
 )
 
 // Protocol is a protocol that the hub speaks.
@@ -51,7 +52,9 @@ type Settings struct {
 	// Partial are the parameters of partial messages; nil if that extension is
 	// not spoken.
 	Partial *mesh.PartialParams
-	Policy  message.Policy
+	// Discovery says how peers of topics are looked for; nil: they are not.
+	Discovery *seek.Params
+	Policy    message.Policy
 	// Name makes the IDs of messages, Names those of some topics.
 	Name  message.Name
 	Names map[string]message.Name
@@ -100,6 +103,8 @@ type Hub struct {
 	mu       sync.Mutex
 	closed   bool
 	router   *mesh.Router
+	rand     *rand.Rand
+	seeker   *seek.Seeker // nil if there is none
 	gater    *gater.Gater // nil if there is none
 	remotes  map[peer.ID]*remote
 	topics   map[string]*topicSubscriptions // those that the node is subscribed to
@@ -140,9 +145,11 @@ func (h *Hub) Start(ctx context.Context, n core.Node) error {
 		}
 	}
 	h.seqno.Store(uint64(time.Now().UnixNano()))
+	h.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	h.seeker = h.newSeeker()
 	settings := mesh.Settings{
 		Params:  h.Params,
-		Rand:    rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		Rand:    h.rand,
 		Seen:    h.seen.has,
 		Record:  h.record,
 		Partial: h.Partial,
@@ -158,7 +165,7 @@ func (h *Hub) Start(ctx context.Context, n core.Node) error {
 	h.mu.Lock()
 	h.router = mesh.New(settings)
 	if h.Gater != nil {
-		h.gater = gater.New(h.Gater, settings.Rand)
+		h.gater = gater.New(h.Gater, h.rand)
 	}
 	h.mu.Unlock()
 	for _, topic := range h.Topics {
@@ -187,6 +194,9 @@ func (h *Hub) Start(ctx context.Context, n core.Node) error {
 		h.meet(c)
 	}
 	h.wg.Go(h.beat)
+	if h.seeker != nil {
+		h.wg.Go(h.seeks)
+	}
 	return nil
 }
 

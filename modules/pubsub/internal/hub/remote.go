@@ -74,6 +74,9 @@ func (h *Hub) joinLocked(c core.Conn, p Protocol) *remote {
 	if h.gater != nil {
 		h.gater.Join(id, ip)
 	}
+	if h.seeker != nil {
+		h.seeker.Met(id)
+	}
 	h.stepLocked(mesh.Joined{Peer: id, Version: p.Version, Outbound: c.Stat().Direction == core.Outbound})
 	r.queue.greet()
 	return r

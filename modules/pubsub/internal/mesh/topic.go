@@ -38,6 +38,14 @@ func (r *Router) topic(name string) *topic {
 	return t
 }
 
+// Members is how many peers want a topic's messages.
+func (r *Router) Members(topic string) int {
+	if t := r.topics[topic]; t != nil {
+		return len(t.members)
+	}
+	return 0
+}
+
 // tidy forgets a topic that nobody is in.
 func (r *Router) tidy(t *topic) {
 	if !t.joined && len(t.members) == 0 && len(t.backoff) == 0 && t.published.IsZero() {
