@@ -8,7 +8,7 @@ CORPUS := .ci/corpus.tar.gz
 # Flags of the two runners: make interop RUN='--peers go', make bench RUN='--reps 3 --only stream'
 RUN ?=
 
-.PHONY: help build test short lint fmt fuzz corpus interop kubo browser bench bench-dht bench-pubsub bench-quick generate check clean
+.PHONY: help build test short lint fmt fuzz corpus interop kubo mdns browser bench bench-dht bench-pubsub bench-quick generate check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -50,6 +50,9 @@ interop: ## the matrix against go-libp2p, js-libp2p and py-libp2p, which it sets
 
 kubo: ## a Kubo node, which it builds, against xnode: the DHT, alone and with go-libp2p's, and routing over HTTP
 	go run ./interop/run --peers go,kubo --only suite=dht,suite=network,suite=delegated $(RUN)
+
+mdns: ## who sees whom by multicast DNS, in network namespaces: go-, py-, js- and rust-libp2p and xnode
+	go run ./interop/mdns $(RUN)
 
 browser: ## js-libp2p in a headless Chromium, which it installs, against xnode
 	go run ./interop/browser

@@ -46,6 +46,7 @@ func listenCommand(flags *flag.FlagSet) body {
 	var topics pubsubFlags
 	flags.StringVar(&topics.router, "pubsub", "", "gossipsub or floodsub; a line \"publish TEXT\" then publishes, and \"messages\" tells what has come")
 	topics.define(flags)
+	mdns := flags.Bool("mdns", false, "find peers on the local networks; a line \"discovered\" then tells which")
 	var dials list
 	flags.Var(&dials, "connect", "addresses to dial once listening, comma separated")
 
@@ -82,6 +83,11 @@ func listenCommand(flags *flag.FlagSet) body {
 			return err
 		}
 		defer t.Close()
+		l, err := n.startLAN(*mdns)
+		if err != nil {
+			return err
+		}
+		defer l.Close()
 		first, err := n.ready()
 		if err != nil {
 			return err
@@ -98,7 +104,7 @@ func listenCommand(flags *flag.FlagSet) body {
 				return fmt.Errorf("connect %s: %w", target, err)
 			}
 		}
-		in.serve(ctx, k, t)
+		in.serve(ctx, k, t, l)
 		return nil
 	}
 }

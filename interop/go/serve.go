@@ -18,9 +18,10 @@ type memory struct {
 	Goroutines int    `json:"goroutines"`
 }
 
-// serve returns when stdin closes or ctx ends, and answers lines until then: gc, dht with an operation, publish and messages. When ctx ends first
+// serve returns when stdin closes or ctx ends, and answers lines until then: gc, dht with an operation, publish, messages and
+// discovered. When ctx ends first
 // its reader stays blocked on stdin: nothing but the end of the process takes it away from there.
-func (in *invocation) serve(ctx context.Context, k *kad, t *talk) {
+func (in *invocation) serve(ctx context.Context, k *kad, t *talk, l *lan) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		defer cancel()
@@ -32,6 +33,8 @@ func (in *invocation) serve(ctx context.Context, k *kad, t *talk) {
 				in.out.emit(in.answer(ctx, k, words[1:]))
 			case len(words) == 1 && words[0] == "messages" && t != nil:
 				in.out.emit(t.messages())
+			case len(words) == 1 && words[0] == "discovered" && l != nil:
+				in.out.emit(l.discovered())
 			case len(words) > 1 && words[0] == "publish" && t != nil:
 				in.out.emit(t.publish(ctx, strings.Join(words[1:], " ")))
 			}

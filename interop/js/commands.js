@@ -39,6 +39,10 @@ async function listen (flags) {
     print({ event: 'peer:disconnect', peer: id, addr: seen.get(id)?.addr ?? '' })
     seen.delete(id)
   })
+  const found = new Map()
+  node.addEventListener('peer:discovery', ({ detail: { id, multiaddrs } }) => {
+    found.set(id.toString(), multiaddrs.map(String))
+  })
   const talking = flags.pubsub == null ? undefined : talk(node, flags)
   print({ peer_id: node.peerId.toString(), addrs: node.getMultiaddrs().map(String) })
   for (const addr of flags.connect?.split(',') ?? []) {
@@ -47,6 +51,8 @@ async function listen (flags) {
   await stdinClosed(async line => {
     const [word, ...words] = line.split(/\s+/)
     if (word === 'gc') print(collected())
+    // The library does not tell who has gone.
+    if (word === 'discovered') print({ discovered: [...found].map(([peer, addrs]) => ({ peer, addrs })) })
     if (word === 'messages' && talking != null) print(talking.messages())
     if (word === 'publish' && talking != null) {
       print(await talking.publish(words.join(' ')).catch(err => ({ ok: false, error: err.message })))

@@ -17,7 +17,7 @@ const positionals = { listen: 0, ping: 1, identify: 1, perf: 1, echo: 1, handsha
 const foreignCommands = ['fetch', 'publish', 'subscribe', 'pubsub-bench', 'sim-gossip', 'dial-through', 'rendezvous']
 const foreignFlags = {
   'relay-service': 'boolean', 'relay-limits': 'boolean', reserve: 'string', autonat: 'string', 'hole-punch': 'boolean',
-  rendezvous: 'string', mdns: 'boolean',
+  rendezvous: 'string',
   bootstrap: 'string', fetch: 'string', data: 'string', window: 'string', nodes: 'string', degree: 'string', messages: 'string',
   rate: 'string', wait: 'string'
 }
@@ -25,7 +25,7 @@ const foreignFlags = {
 const strings = ['transport', 'security', 'muxer', 'ip', 'connect', 'key', 'key-type', 'pnet', 'cpuprofile', 'memprofile', 'dht', 'dht-prefix', 'delegated', 'pubsub', 'topic']
 const durations = { timeout: 60_000 }
 const counts = { port: 0, seed: 0, count: 10, parallel: 1, size: 32, upload: 0, download: 0, block: 65536, conns: 1 }
-const booleans = ['identify', 'fresh', 'unsigned']
+const booleans = ['identify', 'fresh', 'unsigned', 'mdns']
 const words = {
   transport: ['tcp', 'ws', 'quic', 'wss', 'webtransport', 'webrtc-direct', 'webrtc', 'memory'],
   security: ['noise', 'tls', 'plaintext', 'both'],

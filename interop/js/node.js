@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { generateKeyPair, generateKeyPairFromSeed, privateKeyFromProtobuf } from '@libp2p/crypto/keys'
 import { identify, identifyPush } from '@libp2p/identify'
+import { mdns } from '@libp2p/mdns'
 import { mplex } from '@libp2p/mplex'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
@@ -46,6 +47,7 @@ export async function startNode (flags, { listen = false, seed = flags.seed } = 
     connectionProtector: flags.pnet == null ? undefined : preSharedKey({ psk: readFileSync(flags.pnet) }),
     connectionEncrypters: securities[flags.security](),
     streamMuxers: muxers[flags.muxer](),
+    peerDiscovery: flags.mdns ? [mdns()] : [],
     connectionMonitor: { enabled: false },
     connectionManager: {
       maxConnections: MANY,

@@ -23,6 +23,7 @@ from flags import UsageError
 from node import remote_addr, running_host, traits
 from output import print_json, quantile, stdin_closed
 from pubsub import running_talk
+from rendezvous import ask, serve
 
 RECORD_DOMAIN = "libp2p-peer-record"
 
@@ -88,6 +89,7 @@ async def listen(flags):
     async with running_host(flags, listen=True) as host:
         network = host.get_network()
         network.register_notifee(Events(flags))
+        serve(flags, host)
         if len(network.listeners) < len(flags.transports):
             raise OSError(f"listen on {flags.ip} port {flags.port}: the library could not bind every address")
         print_json({"peer_id": str(host.get_id()), "addrs": [str(addr) for addr in host.get_addrs()]})
@@ -105,6 +107,8 @@ async def listen(flags):
             command, *words = line.split() or [""]
             if command == "gc":
                 print_json(collected())
+            elif command == "discovered" and host.mDNS:
+                print_json(discovered(host))
             elif command == "messages" and talk:
                 print_json(talk.messages())
             elif command == "publish" and talk:
@@ -127,6 +131,10 @@ async def listen(flags):
             for addr in flags.connect.split(",") if flags.connect else []:
                 nursery.start_soon(connect, addr)
             await stdin_closed(answer)
+            if host.mDNS:
+                # The library's stop waits for look-ups under way, up to 18 s for each peer that it cannot read.
+                host.mDNS.broadcaster.unregister()
+                host.mDNS = None
             nursery.cancel_scope.cancel()
 
 
@@ -138,6 +146,12 @@ def collected():
         _, resident, shared, *_ = (int(field) * 4096 for field in statm.read().split())
     tasks = trio.lowlevel.current_statistics().tasks_living
     return {"heap_inuse": resident - shared, "heap_alloc": resident - shared, "stack_inuse": 0, "goroutines": tasks}
+
+
+def discovered(host):
+    """Whom mDNS has found and not seen go."""
+    peers = {peer for peer, _ in list(host.mDNS.listener.discovered_services.values())}
+    return {"discovered": [{"peer": str(peer), "addrs": [str(addr) for addr in host.get_peerstore().addrs(peer)]} for peer in peers]}
 
 
 def target(text):
@@ -319,6 +333,16 @@ async def dht(flags):
             print_json(await operate(service, words))
 
 
+async def rendezvous(flags):
+    """Asks a rendezvous point for one thing. The host listens: who registers must be reachable."""
+    text, *words = flags.args
+    addr, peer = target(text)
+    with trio.fail_after(flags.timeout):
+        async with running_host(flags, listen=True) as host:
+            await dial(host, addr, peer)
+            print_json(await ask(host, peer, *words))
+
+
 async def idle(flags):
     """Holds conns connections, each from its own identity, until stdin closes."""
     addr, peer = target(flags.args[0])
@@ -349,4 +373,5 @@ COMMANDS = {
     "handshakes": handshakes,
     "idle": idle,
     "dht": dht,
+    "rendezvous": rendezvous,
 }

@@ -17,17 +17,19 @@ class UnsupportedError(Exception):
 
 
 # What this peer does, by command: the number of positional arguments; None for dht, which takes an operation too.
-POSITIONALS = {"listen": 0, "ping": 1, "identify": 1, "perf": 1, "echo": 1, "handshakes": 1, "streams": 1, "idle": 1, "dht": None}
+POSITIONALS = {
+    "listen": 0, "ping": 1, "identify": 1, "perf": 1, "echo": 1, "handshakes": 1, "streams": 1, "idle": 1, "dht": None, "rendezvous": 3,
+}
 
 # The operations of dht, with the number of their arguments.
 DHT_OPERATIONS = {"find-peer": 1, "put": 2, "get": 1, "put-pk": 0, "get-pk": 1, "provide": 1, "find-providers": 1}
 
 # The commands and flags of the other peers' command lines that this peer does not take part in.
-FOREIGN_COMMANDS = ("fetch", "publish", "subscribe", "pubsub-bench", "sim-gossip", "dial-through", "rendezvous")
+FOREIGN_COMMANDS = ("fetch", "publish", "subscribe", "pubsub-bench", "sim-gossip", "dial-through")
 FOREIGN_FLAGS = (
-    "reserve autonat rendezvous bootstrap fetch data window nodes degree messages rate wait"
+    "reserve autonat bootstrap fetch data window nodes degree messages rate wait"
 ).split()
-FOREIGN_SWITCHES = "relay-service relay-limits hole-punch mdns".split()
+FOREIGN_SWITCHES = "relay-service relay-limits hole-punch".split()
 
 WORDS = {
     "transport": ("tcp", "ws", "quic", "wss", "webtransport", "webrtc-direct", "webrtc", "memory"),
@@ -36,6 +38,7 @@ WORDS = {
     "key-type": ("ed25519", "rsa", "secp256k1", "ecdsa"),
     "dht": ("server", "client"),
     "pubsub": ("gossipsub", "floodsub"),
+    "rendezvous": ("server",),
 }
 SPOKEN = ("tcp", "ws", "wss", "quic")
 
@@ -82,7 +85,7 @@ def parse(argv):
     parser = Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("command", nargs="?")
     parser.add_argument("args", nargs="*")
-    for name in ("transport", "security", "connect", "key", "pnet", "cpuprofile", "memprofile", "dht", "pubsub"):
+    for name in ("transport", "security", "connect", "key", "pnet", "cpuprofile", "memprofile", "dht", "pubsub", "rendezvous"):
         parser.add_argument(f"--{name}")
     for name, default in {"muxer": "yamux", "ip": "127.0.0.1", "key-type": "ed25519", "dht-prefix": "/ipfs", "topic": "interop"}.items():
         parser.add_argument(f"--{name}", default=default)
@@ -91,7 +94,7 @@ def parse(argv):
     for name, default in {"count": 10, "parallel": 1, "block": 65536, "conns": 1}.items():
         parser.add_argument(f"--{name}", type=positive, default=default)
     parser.add_argument("--timeout", type=duration, default=60.0)
-    for name in ("identify", "fresh", "unsigned"):
+    for name in ("identify", "fresh", "unsigned", "mdns"):
         parser.add_argument(f"--{name}", action="store_true")
     for name in FOREIGN_FLAGS:
         parser.add_argument(f"--{name}", dest=f"foreign-{name}")
@@ -113,6 +116,8 @@ def parse(argv):
             raise UsageError(f"dht takes an address and one of {', '.join(DHT_OPERATIONS)} with what it takes")
     elif len(flags.args) != want:
         raise UsageError(f"{flags.command} takes {want} argument(s), got {len(flags.args)}")
+    if flags.command == "rendezvous" and flags.args[1] not in ("register", "discover"):
+        raise UsageError("rendezvous takes an address, register or discover, and a namespace")
     flags.transport = flags.transport or (transport_of(flags.args[0]) if flags.args else "tcp")
     flags.transports = flags.transport.split(",")
     flags.security = flags.security or ("both" if flags.command == "listen" else "noise")

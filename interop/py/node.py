@@ -117,6 +117,7 @@ async def running_host(flags, listen=False, seed=None):
         psk=network_key(flags.pnet),
         connection_config=connection_config(),
         resource_manager=resource_manager(),
+        enable_mDNS=listen and flags.mdns,
     )
     # Retries with a growing delay would hide the first failure and count as handshake time.
     network = host.get_network()

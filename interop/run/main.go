@@ -57,14 +57,9 @@ func (m *matrix) main(ctx context.Context, names []string, asJSON bool, out io.W
 	if err != nil {
 		return false, err
 	}
-	chosen, err := peers.Named(peers.All(root), names)
+	chosen, err := peers.SetupAll(ctx, root, names, m.log)
 	if err != nil {
 		return false, err
-	}
-	for _, p := range chosen {
-		if err := p.Setup(ctx, m.log); err != nil {
-			return false, err
-		}
 	}
 	rows := m.only.choose(plan(chosen))
 	if len(rows) == 0 {

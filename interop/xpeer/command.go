@@ -39,6 +39,7 @@ func commands() []command {
 		{"dht", "ADDR " + strings.ReplaceAll(dhtUsage, ", ", " | "), false, dhtCommand},
 		{"sim-dht", "--nodes N --count N [--provide]", false, simDHTCommand},
 		{"dht-load", "ADDR --nodes N --count N --parallel P", true, dhtLoadCommand},
+		{"rendezvous", "ADDR " + rendezvousUsage, false, rendezvousCommand},
 		{"idle", "ADDR --conns N", true, idleCommand},
 	}
 }
@@ -47,7 +48,7 @@ func commands() []command {
 // build does not have.
 func laterCommands() []string {
 	return []string{
-		"fetch", "dial-through", "rendezvous",
+		"fetch", "dial-through",
 	}
 }
 
@@ -55,9 +56,9 @@ func laterCommands() []string {
 // this build does not have. The returned function refuses those that were given.
 func defineLater(flags *flag.FlagSet) (refuse func() error) {
 	values := []string{
-		"reserve", "autonat", "rendezvous", "bootstrap", "fetch",
+		"reserve", "autonat", "bootstrap", "fetch",
 	}
-	switches := []string{"relay-service", "relay-limits", "hole-punch", "mdns"}
+	switches := []string{"relay-service", "relay-limits", "hole-punch"}
 	for _, name := range values {
 		flags.String(name, "", "not in this build")
 	}

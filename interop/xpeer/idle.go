@@ -43,7 +43,7 @@ func idleCommand(flags *flag.FlagSet) body {
 			return fmt.Errorf("idle: %w", err)
 		}
 		in.out.emit(idleResult{Conns: *conns, Seconds: watch.seconds()})
-		in.serve(ctx, nil, nil)
+		in.serve(ctx, nil, nil, nil)
 		return nil
 	}
 }

@@ -50,6 +50,8 @@ func listenCommand(flags *flag.FlagSet) body {
 	var topics pubsubFlags
 	flags.StringVar(&topics.router, "pubsub", "", "gossipsub or floodsub; a line \"publish TEXT\" then publishes, and \"messages\" tells what has come")
 	topics.define(flags)
+	var finders discoveryFlags
+	finders.define(flags)
 	var dials list
 	flags.Var(&dials, "connect", "addresses to dial once listening, comma separated")
 
@@ -57,7 +59,7 @@ func listenCommand(flags *flag.FlagSet) body {
 		if len(in.args) != 0 {
 			return usagef("unexpected argument %q", in.args[0])
 		}
-		if err := errors.Join(f.check(), topics.check()); err != nil {
+		if err := errors.Join(f.check(), topics.check(), finders.check()); err != nil {
 			return err
 		}
 		if len(in.options.transports) == 0 {
@@ -75,7 +77,7 @@ func listenCommand(flags *flag.FlagSet) body {
 		if err != nil {
 			return err
 		}
-		b.bare, b.dht, b.pubsub = *noIdentify, f, topics.config()
+		b.bare, b.dht, b.pubsub, b.discovery = *noIdentify, f, topics.config(), finders.config()
 		n, err := b.start(ctx)
 		if err != nil {
 			return err
@@ -99,7 +101,7 @@ func listenCommand(flags *flag.FlagSet) body {
 				return fmt.Errorf("connect: %w", err)
 			}
 		}
-		in.serve(ctx, d, t)
+		in.serve(ctx, n, d, t)
 		return nil
 	}
 }

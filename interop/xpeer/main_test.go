@@ -255,6 +255,21 @@ func TestDelegated(t *testing.T) {
 	}
 }
 
+// Who has registered at a point is found there after its end.
+func TestRendezvous(t *testing.T) {
+	s := startServer(t, "--quiet", "--rendezvous", "server")
+	defer s.stop(t)
+	if got := client(t, "rendezvous", s.addr, "register", "chat", "--seed", "7"); got["ttl"] != 7200.0 {
+		t.Errorf("registered: %v", got)
+	}
+	for namespace, want := range map[string]int{"chat": 1, "other": 0} {
+		got := client(t, "rendezvous", s.addr, "discover", namespace)
+		if found, _ := got["peers"].([]any); len(found) != want {
+			t.Errorf("%s: %v", namespace, got)
+		}
+	}
+}
+
 func TestExitStatusOfWhatCannotBeDone(t *testing.T) {
 	const nobody = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X"
 	for _, c := range []struct {
@@ -283,6 +298,8 @@ func TestExitStatusOfWhatCannotBeDone(t *testing.T) {
 		{"listen --relay-service", exitFailed, "--relay-service: not in this build"},
 		{"listen --dht maybe", exitUsage, "server or client"},
 		{"listen --dht server --delegated http://x", exitUsage, "no DHT"},
+		{"listen --rendezvous maybe", exitUsage, "server"},
+		{"rendezvous " + nobody + " marry chat", exitUsage, "register NS"},
 		{"listen --ip nowhere", exitUsage, "--ip"},
 		{"listen more", exitUsage, "unexpected"},
 		{"idle --conns 0 " + nobody, exitUsage, "--conns"},

@@ -31,6 +31,8 @@ type blueprint struct {
 	// pubsub is the module for messages on topics, with its configuration.
 	pubsub map[string]json.RawMessage
 	dht    dhtFlags
+	// discovery are the modules that find peers, with their configurations.
+	discovery map[string]json.RawMessage
 	// bare leaves out identify, in either direction.
 	bare bool
 }
@@ -61,7 +63,7 @@ func (o *options) blueprint() (blueprint, error) {
 // start makes the node. It loads its modules from the registry, as a
 // configuration does.
 func (b blueprint) start(ctx context.Context) (*node, error) {
-	h, err := host.New(host.Settings{Key: b.key, NoIdentify: b.bare})
+	h, err := host.New(host.Settings{Key: b.key, NoIdentify: b.bare, WatchNetwork: len(b.discovery) > 0})
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +120,13 @@ func (b blueprint) plan(l core.Loader) (*host.Plan, error) {
 	}
 	if err := b.planDHT(p, l); err != nil {
 		return nil, fmt.Errorf("routing: %w", err)
+	}
+	finders, err := core.Map[core.Discoverer](b.discovery).Load(l)
+	if err != nil {
+		return nil, fmt.Errorf("discovery: %w", err)
+	}
+	for _, m := range finders {
+		p.Services = append(p.Services, core.Loaded[core.Service]{Name: m.Name, Module: m.Module})
 	}
 	return p, unlimited(p)
 }

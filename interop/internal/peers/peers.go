@@ -32,8 +32,14 @@ type Peer struct {
 	ServesDelegated, AsksDelegated bool
 	// PubSub are the ways in which it carries messages on topics.
 	PubSub []string
+	// MDNS are the versions of IP over which it finds peers by multicast DNS.
+	MDNS []string
+	// Rendezvous tells whether it can be a rendezvous point, and ask one.
+	Rendezvous bool
 
-	made  string     // what setting up makes last, as a pattern of file names; empty: always set up
+	lacks func(context.Context) string // what is missing to set it up; nil: nothing that can be missing
+
+	made  string     // what setting up makes, as patterns of file names; empty: always set up
 	setup [][]string // the commands, run in dir
 	dir   string
 }
@@ -43,6 +49,12 @@ type Peer struct {
 const (
 	PublicDHT = "/ipfs"
 	LocalDHT  = "/ipfs/lan"
+)
+
+// Versions of IP.
+const (
+	IPv4 = "ip4"
+	IPv6 = "ip6"
 )
 
 // Ways to carry messages on topics.
@@ -86,6 +98,7 @@ func All(root string) []Peer {
 			),
 			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned},
 			ServesDelegated: true, AsksDelegated: true,
+			MDNS: []string{IPv4, IPv6}, Rendezvous: true,
 			dir: at("interop", "xpeer"), setup: [][]string{build("xpeer")},
 		},
 		{
@@ -95,7 +108,8 @@ func All(root string) []Peer {
 				whole("quic", "webtransport", "webrtc-direct"), private("tcp", "noise", "yamux"),
 			),
 			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned},
-			dir: at("interop", "go"), setup: [][]string{build("gopeer")},
+			MDNS: []string{IPv4, IPv6},
+			dir:  at("interop", "go"), setup: [][]string{build("gopeer")},
 		},
 		{
 			Name: "js", Title: "js-libp2p", Argv: []string{at("interop", "js", "peer")},
@@ -105,7 +119,8 @@ func All(root string) []Peer {
 			),
 			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned},
 			AsksDelegated: true, // helia's client
-			dir:           at("interop", "js"), made: "node_modules/@helia/delegated-routing-v1-http-api-client",
+			MDNS:          []string{IPv4},
+			dir:           at("interop", "js"), made: "node_modules/@libp2p/mdns node_modules/@helia/delegated-routing-v1-http-api-client",
 			// Not npm ci: it wants every optional package in the lock, also those of @chainsafe/libp2p-quic that npm's registry lacks.
 			setup: [][]string{{"npm", "install", "--no-save", "--no-audit", "--no-fund"}},
 		},
@@ -116,7 +131,13 @@ func All(root string) []Peer {
 				whole("quic"), private("tcp", "noise", "yamux"),
 			),
 			DHT: []string{PublicDHT}, PubSub: []string{Floodsub, Gossipsub},
+			MDNS: []string{IPv4}, Rendezvous: true,
 			dir: at("interop", "py"), made: ".venv/lib/python3*/site-packages/libp2p", setup: [][]string{{at("interop", "py", "setup")}},
+		},
+		{
+			Name: "rust", Title: "rust-libp2p", Argv: []string{filepath.Join(rustDir(), "debug", "rustpeer")},
+			MDNS: []string{IPv4, IPv6}, Rendezvous: true,
+			dir: at("interop", "rust"), lacks: noRust, setup: [][]string{{"cargo", "build", "--quiet", "--locked", "--target-dir", rustDir()}},
 		},
 		{
 			Name: "kubo", Title: "Kubo", Argv: []string{at("bin", "kubopeer")},
@@ -153,13 +174,74 @@ func Named(all []Peer, names []string) ([]Peer, error) {
 	return chosen, nil
 }
 
+// Lacks says what is missing to set the peer up on this machine; empty if nothing
+// is known to be.
+func (p Peer) Lacks(ctx context.Context) string {
+	if p.lacks == nil {
+		return ""
+	}
+	return p.lacks(ctx)
+}
+
+// rustDir is where Rust's compiler keeps what it makes: outside of the checkout,
+// like the build cache of Go, for it takes minutes the first time.
+func rustDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "xnode-interop", "rust")
+}
+
+// leastRust is the minor version of Rust 1 that rust-libp2p needs.
+const leastRust = 88
+
+// noRust says why Rust code cannot be built.
+func noRust(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "cargo", "--version").Output()
+	if err != nil {
+		return fmt.Sprintf("Rust's cargo: %v", err)
+	}
+	var minor int
+	if _, err := fmt.Sscanf(string(out), "cargo 1.%d.", &minor); err != nil || minor < leastRust {
+		return fmt.Sprintf("Rust 1.%d or newer; this is %s", leastRust, strings.TrimSpace(string(out)))
+	}
+	return ""
+}
+
+// SetupAll sets up the peers of the given names, the project's own always first, and
+// returns them. Those that lack something are left out.
+func SetupAll(ctx context.Context, root string, names []string, log io.Writer) ([]Peer, error) {
+	chosen, err := Named(All(root), names)
+	if err != nil {
+		return nil, err
+	}
+	var there []Peer
+	for _, p := range chosen {
+		if lacks := p.Lacks(ctx); lacks != "" {
+			fmt.Fprintf(log, "%s is left out: it needs %s\n", p.Name, lacks)
+			continue
+		}
+		if err := p.Setup(ctx, log); err != nil {
+			return nil, err
+		}
+		there = append(there, p)
+	}
+	return there, nil
+}
+
 // Setup builds the peer, or installs what it needs if that is missing.
 func (p Peer) Setup(ctx context.Context, log io.Writer) error {
-	if p.made != "" {
-		found, err := filepath.Glob(filepath.Join(p.dir, p.made))
-		if err != nil || len(found) > 0 {
+	made := p.made != ""
+	for pattern := range strings.FieldsSeq(p.made) {
+		found, err := filepath.Glob(filepath.Join(p.dir, pattern))
+		if err != nil {
 			return err
 		}
+		made = made && len(found) > 0
+	}
+	if made {
+		return nil
 	}
 	for _, argv := range p.setup {
 		fmt.Fprintf(log, "%s: %s\n", p.Name, strings.Join(argv, " "))

@@ -17,9 +17,10 @@ import (
 func TestReadsCapturedAnswers(t *testing.T) {
 	bridge := []netip.Prefix{netip.MustParsePrefix("192.168.77.0/24")}
 	for file, want := range map[string]string{
-		"py-libp2p-0.8.1":  "12D3KooWDPd9LyEdfRAXpimFZpCVJF5Rmip3SUV6NvRZzcEmuMGy [/ip4/192.168.77.2/tcp/4777]",
-		"go-libp2p-0.51.0": "12D3KooWA4j3i8qg5F6pGTbsUdProzwmMHiNqNgb5VzbwG1sYTag [/ip4/192.168.77.3/tcp/4778]",
-		"js-libp2p-3.3.11": "12D3KooWJ1gAtFgCBwGU2Wj4R45BXSzYsswzXCvDBmbQmXFvqrUK [/ip4/192.168.77.4/tcp/4779]",
+		"py-libp2p-0.8.1":    "12D3KooWDPd9LyEdfRAXpimFZpCVJF5Rmip3SUV6NvRZzcEmuMGy [/ip4/192.168.77.2/tcp/4777]",
+		"go-libp2p-0.51.0":   "12D3KooWA4j3i8qg5F6pGTbsUdProzwmMHiNqNgb5VzbwG1sYTag [/ip4/192.168.77.3/tcp/4778]",
+		"js-libp2p-3.3.11":   "12D3KooWJ1gAtFgCBwGU2Wj4R45BXSzYsswzXCvDBmbQmXFvqrUK [/ip4/192.168.77.4/tcp/4779]",
+		"rust-libp2p-0.57.1": "12D3KooWHbEputWi1fJAxoYgmvvDe3yP7acTACqmXKGYwMgN2daQ [/ip4/192.168.77.5/tcp/4780]",
 	} {
 		text, err := os.ReadFile("testdata/" + file + ".hex")
 		if err != nil {

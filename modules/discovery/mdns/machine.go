@@ -41,6 +41,9 @@ const (
 
 	// maxKnown bounds the instances that are remembered, and the peers.
 	maxKnown = 100
+	// maxNames bounds the names of one peer that are remembered: rust-libp2p makes
+	// up another one for every answer.
+	maxNames = 4
 )
 
 // The events of a [machine].
@@ -302,21 +305,33 @@ func (m *machine) hear(l *link, i instance, now time.Time) []any {
 		return nil
 	}
 	life := max(min(i.ttl, time.Hour), shortest)
-	m.remember(i.name, p.ID, now.Add(life), now)
+	m.remember(i.name, p.ID, now.Add(life))
 	return []any{found{p, life}}
 }
 
-// remember notes whose name it is. When there are too many, the one that ends
-// first makes way: its goodbye will not be understood, and that is all.
-func (m *machine) remember(name string, id peer.ID, ends, now time.Time) {
-	if _, ok := m.known[name]; !ok && len(m.known) >= maxKnown {
-		var first string
+// remember notes whose name it is. When there are too many, of the peer or in all,
+// the one that ends first makes way: its goodbye will not be understood, and that
+// is all.
+func (m *machine) remember(name string, id peer.ID, ends time.Time) {
+	if _, ok := m.known[name]; !ok {
+		var first, firstOf string
+		names := 0
 		for n, k := range m.known {
 			if first == "" || k.ends.Before(m.known[first].ends) {
 				first = n
 			}
+			if k.peer != id {
+				continue
+			}
+			if names++; firstOf == "" || k.ends.Before(m.known[firstOf].ends) {
+				firstOf = n
+			}
 		}
-		delete(m.known, first)
+		if names >= maxNames {
+			delete(m.known, firstOf)
+		} else if len(m.known) >= maxKnown {
+			delete(m.known, first)
+		}
 	}
 	m.known[name] = &instanceOf{id, ends}
 }

@@ -294,6 +294,23 @@ func TestEvil_R10_Reflector(t *testing.T) {
 	r.trace()
 }
 
+// rust-libp2p has another name in every answer: what is remembered of one peer
+// stays little, and others are still understood when they go.
+func TestManyNames(t *testing.T) {
+	r := newRun(t)
+	carol := coretest.NewIdentity(77).ID()
+	r.hear(neighbour, rustPacket("quiet."+service0, "dnsaddr=/ip4/192.168.1.9/tcp/1/p2p/"+carol.String()))
+	for i := range 3 * maxKnown {
+		r.hear(neighbour, rustPacket(fmt.Sprintf("n%d.", i), dnsaddr(there)))
+	}
+	if len(r.known) != 1+maxNames {
+		t.Errorf("%d names are remembered", len(r.known))
+	}
+	if k := r.known["quiet."+service0]; k == nil || k.peer != carol {
+		t.Error("another peer's name is not remembered")
+	}
+}
+
 // A peer that begins again under another name, as after a reload, is not lost
 // with the old one.
 func TestSuccessorIsNotLost(t *testing.T) {

@@ -147,15 +147,17 @@ func parseAnswer(p *dnsmessage.Parser, n names) (m message, err error) {
 		return m, err
 	}
 	texts := maxTexts
-	at := func(name string) *instance {
+	// at returns what a name stands for, from now on an instance if a PTR record of
+	// the service says so, or the name does: rust-libp2p's end without the service.
+	at := func(name string, named bool) *instance {
 		name = strings.ToLower(name)
 		for i := range m.instances {
 			if m.instances[i].name == name {
 				return &m.instances[i]
 			}
 		}
-		label, ok := strings.CutSuffix(name, "."+n.service)
-		if !ok || label == "" || len(m.instances) == maxInstances {
+		label, of := strings.CutSuffix(name, "."+n.service)
+		if label == "" || name == "." || name == n.service || !of && !named || len(m.instances) == maxInstances {
 			return nil
 		}
 		m.instances = append(m.instances, instance{name: name})
@@ -184,7 +186,7 @@ func parseAnswer(p *dnsmessage.Parser, n names) (m message, err error) {
 			if r, err = p.PTRResource(); err != nil {
 				break
 			}
-			if i := at(r.PTR.String()); i != nil {
+			if i := at(r.PTR.String(), true); i != nil {
 				i.ttl, i.bye = ttl, ttl == 0
 			}
 		case h.Type == dnsmessage.TypeTXT:
@@ -192,7 +194,7 @@ func parseAnswer(p *dnsmessage.Parser, n names) (m message, err error) {
 			if r, err = p.TXTResource(); err != nil {
 				break
 			}
-			i := at(h.Name.String())
+			i := at(h.Name.String(), false)
 			for _, t := range r.TXT {
 				if i != nil && texts > 0 {
 					texts--
