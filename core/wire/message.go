@@ -23,7 +23,10 @@ var ErrTooLarge = errors.New("too large")
 // before the message begins the error is [io.EOF] itself, if it ends within the
 // message the error wraps [io.ErrUnexpectedEOF]. The length is read byte by
 // byte; an r that implements [io.ByteReader] saves those calls.
-func ReadMessage(r io.Reader, max int) ([]byte, error) {
+func ReadMessage(r io.Reader, max int) ([]byte, error) { return ReadMessageInto(nil, r, max) }
+
+// ReadMessageInto is [ReadMessage] with the memory of buf, if that is enough.
+func ReadMessageInto(buf []byte, r io.Reader, max int) ([]byte, error) {
 	br, ok := r.(io.ByteReader)
 	if !ok {
 		br = &byteReader{r: r}
@@ -39,7 +42,11 @@ func ReadMessage(r io.Reader, max int) ([]byte, error) {
 		return nil, fmt.Errorf("message of %d bytes, limit %d: %w", size, max, ErrTooLarge)
 	}
 	n := int(size)
-	buf := make([]byte, min(n, readPiece))
+	if n <= cap(buf) {
+		buf = buf[:n]
+	} else {
+		buf = make([]byte, min(n, readPiece))
+	}
 	for got := 0; ; {
 		m, err := io.ReadFull(r, buf[got:])
 		got += m

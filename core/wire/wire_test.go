@@ -397,3 +397,17 @@ func checkText(t *testing.T, in, out string, max int) {
 		}
 	}
 }
+
+func TestReadMessageInto(t *testing.T) {
+	mem := make([]byte, 3, 4)
+	r := strings.NewReader("\x04abcd\x05efghi\x00")
+	for i, want := range []string{"abcd", "efghi", ""} {
+		got, err := ReadMessageInto(mem, r, 10)
+		if err != nil || string(got) != want {
+			t.Fatalf("%q, %v, want %q", got, err, want)
+		}
+		if used := cap(got) == cap(mem); used != (i != 1) {
+			t.Errorf("%q: in the memory that was given: %v", got, used)
+		}
+	}
+}

@@ -21,6 +21,9 @@ type checks struct {
 	timeout time.Duration
 }
 
+// none reports whether there is nothing to pass.
+func (c *checks) none() bool { return len(c.ordered)+len(c.others) == 0 }
+
 // CheckLimits bound what the modules for checking may take.
 type CheckLimits struct {
 	// Concurrency is how many messages of a topic they may be busy with.
@@ -139,6 +142,10 @@ func (h *Hub) ask(ctx context.Context, list []core.TopicValidator, m *core.Topic
 func (h *Hub) decide(m *core.TopicMessage, raw []byte, v core.TopicVerdict) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.decideLocked(m, raw, v)
+}
+
+func (h *Hub) decideLocked(m *core.TopicMessage, raw []byte, v core.TopicVerdict) {
 	if h.closed {
 		return
 	}

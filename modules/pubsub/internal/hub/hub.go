@@ -99,6 +99,8 @@ type Hub struct {
 	checking chan struct{} // one each message that is being checked, MaxChecks
 	dialing  chan struct{} // one each dial, maxDials
 	buffers  sync.Pool     // of *[]byte, for what is being sent
+	toSend   chan *remote  // to goroutines that wait for somebody to send to
+	idle     atomic.Int32  // how many do, maxIdle
 
 	mu       sync.Mutex
 	closed   bool
@@ -108,6 +110,7 @@ type Hub struct {
 	gater    *gater.Gater // nil if there is none
 	remotes  map[peer.ID]*remote
 	topics   map[string]*topicSubscriptions // those that the node is subscribed to
+	flights  map[string]*flight             // messages that are being verified, by their IDs
 	partials map[string]*partialTopic
 	// partialGossip is what a heartbeat has left to be said, and handlePartial
 	// whether the partial message of the latest step is to be handled.
@@ -127,9 +130,11 @@ func New(s Settings) *Hub {
 		seen:     newSeen(s.SeenTTL),
 		checking: make(chan struct{}, s.MaxChecks),
 		dialing:  make(chan struct{}, maxDials),
+		toSend:   make(chan *remote),
 		remotes:  make(map[peer.ID]*remote),
 		topics:   make(map[string]*topicSubscriptions),
 		partials: make(map[string]*partialTopic),
+		flights:  make(map[string]*flight),
 	}
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	return h
@@ -208,13 +213,22 @@ func (h *Hub) record(p peer.ID) []byte {
 	return nil
 }
 
-// beat is the heartbeat.
+// beat is the heartbeat. Nodes that start together do not beat together: each
+// would fill its mesh without knowing of those that others fill theirs with, and
+// all meshes would be too large.
 func (h *Hub) beat() {
-	ticker := time.NewTicker(time.Duration(h.Params.HeartbeatInterval))
-	defer ticker.Stop()
 	if len(h.Direct) > 0 {
 		h.connect(h.directs())
 	}
+	interval := time.Duration(h.Params.HeartbeatInterval)
+	select {
+	case <-h.ctx.Done():
+		return
+	case <-time.After(rand.N(interval)):
+		h.step(mesh.Heartbeat{})
+	}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-h.ctx.Done():

@@ -19,6 +19,10 @@ import (
 // that takes its place.
 const maxInbound = 2
 
+// maxSpared is for how many IDs that a peer does not want, of one frame, it is
+// looked whether the message is in the peer's queue.
+const maxSpared = 16
+
 // serve implements [core.StreamHandler]: it reads what a peer sends.
 func (h *Hub) serve(s core.Stream) error {
 	r, err := h.begin(s)
@@ -29,22 +33,30 @@ func (h *Hub) serve(s core.Stream) error {
 	// A small buffer takes the length and what is short; the rest of a frame is
 	// read to where it stays.
 	br := bufio.NewReaderSize(s, 128)
+	var frame []byte
+	var m rpc.RPC
 	for first := true; ; first = false {
-		frame, err := wire.ReadMessage(br, h.MaxMessage)
+		frame, err = wire.ReadMessageInto(frame, br, h.MaxMessage)
 		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if err := h.frame(r.id, frame, first); err != nil {
+		if err = m.Decode(frame, &rpc.DefaultLimits); err != nil {
 			h.Log.Info("peer of pub/sub sent what is none", "peer", r.id, "protocol", s.Protocol(), "error", err)
 			h.step(mesh.Misbehaved{Peer: r.id, Count: 1})
 			s.Reset(core.StreamProtocolViolation)
 			return nil
 		}
+		if h.frame(r.id, &m, first) || cap(frame) > keptFrame {
+			frame = nil
+		}
 	}
 }
+
+// keptFrame bounds the memory of a frame that is used for the next one, in bytes.
+const keptFrame = 1 << 10
 
 // begin makes s the stream that a peer sends on. What the peer wanted before it
 // says anew.
@@ -90,22 +102,24 @@ func (h *Hub) end(r *remote, s core.Stream) {
 	}
 }
 
-// frame handles one frame of a peer.
-func (h *Hub) frame(from peer.ID, b []byte, first bool) error {
-	m, err := rpc.Decode(b, &rpc.DefaultLimits)
-	if err != nil {
-		return err
-	}
+// frame handles one frame of a peer. It reports whether something of the frame
+// stays in use.
+func (h *Hub) frame(from peer.ID, m *rpc.RPC, first bool) (kept bool) {
 	if !h.listen(from, m, first) {
-		return nil
+		return true
 	}
 	if m.Partial != nil && h.Partial != nil {
 		h.partial(from, m.Partial)
 	}
+	kept = m.Partial != nil || hasControl(&m.Control)
 	for i := range m.Publish {
-		h.receive(from, &m.Publish[i])
+		kept = h.receive(from, &m.Publish[i]) || kept
 	}
-	return nil
+	return kept
+}
+
+func hasControl(c *rpc.Control) bool {
+	return len(c.IHave)+len(c.IWant)+len(c.Graft)+len(c.Prune)+len(c.IDontWant) > 0 || c.Extensions != nil
 }
 
 // listen handles all of a frame but the messages. It reports whether they are to
@@ -129,8 +143,11 @@ func (h *Hub) listen(from peer.ID, m *rpc.RPC, first bool) bool {
 		}
 		h.stepLocked(mesh.Subscribed{Peer: from, Subscriptions: list})
 	}
-	if c := &m.Control; len(c.IHave)+len(c.IWant)+len(c.Graft)+len(c.Prune)+len(c.IDontWant) > 0 || c.Extensions != nil {
+	if c := &m.Control; hasControl(c) {
 		h.stepLocked(mesh.Controlled{Peer: from, Control: c, First: first})
+		for _, id := range c.IDontWant[:min(len(c.IDontWant), maxSpared)] {
+			h.remotes[from].queue.spare(string(id))
+		}
 	}
 	if (len(m.Publish) > 0 || m.Partial != nil) && !h.admitLocked(from) {
 		h.trace(core.TopicThrottled, from, "")
@@ -147,39 +164,54 @@ func (h *Hub) name(m *rpc.Message) string {
 	return h.Name(m)
 }
 
-// receive handles one message of a peer.
-func (h *Hub) receive(from peer.ID, m *rpc.Message) {
+// receive handles one message of a peer. It reports whether the message stays in
+// use.
+func (h *Hub) receive(from peer.ID, m *rpc.Message) (kept bool) {
 	h.mu.Lock()
 	topic := h.topics[m.Topic]
 	h.mu.Unlock()
 	if topic == nil {
-		return // nobody has asked for it
+		return false // nobody has asked for it
 	}
 	id := h.name(m)
-	if h.seen.has([]byte(id)) {
-		h.step(mesh.Duplicate{Peer: from, ID: id, Topic: m.Topic})
-		return
+	h.mu.Lock()
+	if h.seen.hasString(id) {
+		h.duplicateLocked(from, id, m.Topic)
+		h.mu.Unlock()
+		return false
+	}
+	f, verify := h.boardLocked(from, id, m.Raw)
+	h.mu.Unlock()
+	if !verify {
+		return false
 	}
 	author, err := h.verify(from, m)
 	if err != nil {
 		h.Log.Debug("message of pub/sub refused", "peer", from, "topic", wire.Text(m.Topic, 64), "error", err)
-		h.step(mesh.Rejected{Peer: from, Topic: m.Topic})
-		return
 	}
-	if author == h.self && author != "" {
-		h.step(mesh.Ignored{Peer: from, ID: id, Topic: m.Topic})
-		return // the node's own, come back after it was forgotten
-	}
-	// Only now, so that a forged message cannot stand in the way of the real one.
-	if !h.seen.add(id) {
-		h.step(mesh.Duplicate{Peer: from, ID: id, Topic: m.Topic})
-		return
-	}
-	h.step(mesh.Arrived{Peer: from, ID: id, Topic: m.Topic, Size: len(m.Raw)})
 	shared := &core.TopicMessage{
 		Topic: m.Topic, Data: m.Data, ID: id, From: author, Seqno: m.Seqno, ReceivedFrom: from,
 	}
-	h.check(&topic.checks, shared, m.Raw)
+	h.mu.Lock()
+	arrived := h.landLocked(f, id, from, m, err, author == h.self && author != "")
+	if arrived && topic.checks.none() {
+		h.decideLocked(shared, m.Raw, core.TopicAccept)
+		arrived = false
+	}
+	h.mu.Unlock()
+	if arrived {
+		h.check(&topic.checks, shared, m.Raw)
+	}
+	return true
+}
+
+// duplicateLocked takes note of who has a message too: what is queued for it need
+// not be sent.
+func (h *Hub) duplicateLocked(from peer.ID, id, topic string) {
+	h.stepLocked(mesh.Duplicate{Peer: from, ID: id, Topic: topic})
+	if r := h.remotes[from]; r != nil {
+		r.queue.spare(id)
+	}
 }
 
 // verify checks the form and the signature of a message, and returns who wrote

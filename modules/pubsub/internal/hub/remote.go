@@ -5,6 +5,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"time"
 
@@ -63,7 +64,7 @@ func (h *Hub) joinLocked(c core.Conn, p Protocol) *remote {
 	r := &remote{id: id, protocol: p, ctx: ctx, stop: cancel}
 	r.queue.begin = func() {
 		if ctx.Err() == nil && !h.closed {
-			h.wg.Go(func() { h.send(r) })
+			h.sendSoon(r)
 		}
 	}
 	h.remotes[id] = r
@@ -100,6 +101,36 @@ func (h *Hub) partLocked(r *remote) {
 	}
 	if h.gater != nil {
 		h.gater.Leave(r.id, time.Now())
+	}
+}
+
+// maxIdle is how many goroutines wait for a peer to send to. A new one would have
+// to grow its stack each time.
+const maxIdle = 4
+
+// sendSoon has somebody send what is queued for a peer.
+func (h *Hub) sendSoon(r *remote) {
+	select {
+	case h.toSend <- r:
+	default:
+		h.wg.Go(func() { h.sendTo(r) })
+	}
+}
+
+// sendTo sends to a peer, and then to others, if not enough others wait to.
+func (h *Hub) sendTo(r *remote) {
+	for {
+		h.send(r)
+		if h.idle.Add(1) > maxIdle {
+			h.idle.Add(-1)
+			return
+		}
+		select {
+		case r = <-h.toSend:
+			h.idle.Add(-1)
+		case <-h.ctx.Done():
+			return
+		}
 	}
 }
 
@@ -144,6 +175,7 @@ func (h *Hub) sendQueued(r *remote) error {
 	}
 	defer h.buffers.Put(buf)
 	for {
+		runtime.Gosched()
 		*buf = r.queue.drain((*buf)[:0])
 		if len(*buf) == 0 {
 			return nil

@@ -36,6 +36,16 @@ func (s *seen) has(id []byte) bool {
 	return ok
 }
 
+func (s *seen) hasString(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.young[id]; ok {
+		return true
+	}
+	_, ok := s.old[id]
+	return ok
+}
+
 // add remembers an ID. It returns false if it was remembered already.
 func (s *seen) add(id string) bool {
 	s.mu.Lock()

@@ -69,6 +69,9 @@ func (h *Hub) trace(kind core.TopicEventKind, p peer.ID, topic string, ids ...st
 
 // traceEvent tells of an event that the router was told of.
 func (h *Hub) traceEvent(e mesh.Event) {
+	if len(h.tracers) == 0 {
+		return
+	}
 	switch e := e.(type) {
 	case mesh.Joined:
 		h.trace(core.TopicPeerJoined, e.Peer, "")
@@ -105,6 +108,9 @@ func (h *Hub) traceEvent(e mesh.Event) {
 
 // traceAction tells of what the router did.
 func (h *Hub) traceAction(a mesh.Action) {
+	if len(h.tracers) == 0 {
+		return
+	}
 	switch a := a.(type) {
 	case mesh.Grafted:
 		h.trace(core.TopicGrafted, a.Peer, a.Topic)

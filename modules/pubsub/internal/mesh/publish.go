@@ -9,9 +9,14 @@ import (
 	"github.com/xnode-p2p/xnode/core/peer"
 )
 
+// maxHave bounds the peers that are known to have a message which is not accepted
+// yet.
+const maxHave = 64
+
 // arrived tells the mesh that a large message need not be sent again.
 func (r *Router) arrived(e Arrived, now time.Time) {
 	r.fulfil(e.ID)
+	r.arriving[e.ID] = nil
 	if r.Board != nil {
 		r.Board.Arrive(e.ID, e.Topic, now)
 	}
@@ -49,6 +54,8 @@ func (r *Router) breakPromise(m *member, id string) {
 }
 
 func (r *Router) accepted(e Accepted, now time.Time) {
+	have := r.arriving[e.Message.ID]
+	delete(r.arriving, e.Message.ID)
 	if r.Board != nil {
 		r.Board.Accept(e.Peer, e.Message.ID, e.Message.Topic, now)
 	}
@@ -57,10 +64,11 @@ func (r *Router) accepted(e Accepted, now time.Time) {
 	if t == nil {
 		return
 	}
-	r.deliver(e.Message, e.Peer, t, t.mesh, now)
+	r.deliver(e.Message, append(have, e.Peer), t, t.mesh, now)
 }
 
 func (r *Router) rejected(e Rejected) {
+	delete(r.arriving, e.ID)
 	if r.Board != nil {
 		r.Board.Reject(e.Peer, e.ID, e.Topic)
 	}
@@ -68,6 +76,9 @@ func (r *Router) rejected(e Rejected) {
 }
 
 func (r *Router) duplicate(e Duplicate, now time.Time) {
+	if have, ok := r.arriving[e.ID]; ok && len(have) < maxHave {
+		r.arriving[e.ID] = append(have, e.Peer)
+	}
 	if r.Board != nil {
 		r.Board.Duplicate(e.Peer, e.ID, e.Topic, now)
 	}
@@ -84,11 +95,11 @@ func (r *Router) published(message *Message, now time.Time) {
 				list = append(list, m)
 			}
 		}
-		r.deliver(message, "", t, list, now)
+		r.deliver(message, nil, t, list, now)
 	case t.joined:
-		r.deliver(message, "", t, t.mesh, now)
+		r.deliver(message, nil, t, t.mesh, now)
 	default:
-		r.deliver(message, "", t, r.fanoutOf(t, now), now)
+		r.deliver(message, nil, t, r.fanoutOf(t, now), now)
 	}
 	r.tidy(t)
 }
@@ -117,13 +128,13 @@ func (r *Router) fillFanout(t *topic, now time.Time) {
 }
 
 // deliver sends a message to peers, and to those that get every message of the
-// topic. It spares who sent it, who wrote it, who does not want it and who wants
+// topic. It spares who has it, who wrote it, who does not want it and who wants
 // its parts.
-func (r *Router) deliver(message *Message, from peer.ID, t *topic, to []*member, now time.Time) {
+func (r *Router) deliver(message *Message, have []peer.ID, t *topic, to []*member, now time.Time) {
 	ids := make([]peer.ID, 0, len(to)+len(t.always))
 	partial := r.partials[t.name]
 	add := func(m *member) {
-		if m.id == from || m.id == message.Author || partial.wants(m, t.name) {
+		if m.id == message.Author || slices.Contains(have, m.id) || partial.wants(m, t.name) {
 			return
 		}
 		if _, unwanted := m.unwanted[message.ID]; !unwanted {

@@ -44,7 +44,10 @@ type Router struct {
 	// promised are the IDs that peers have promised, and how many did.
 	promised map[string]int
 	partials map[string]*partialTopic // those of which the node handles partial messages
-	ticks    int                      // heartbeats so far
+	// arriving are the messages that have arrived and are neither accepted nor
+	// refused yet, by their IDs, and who else has sent them, maxHave.
+	arriving map[string][]peer.ID
+	ticks    int // heartbeats so far
 
 	dirty []*member // who have control messages waiting
 	out   []Action
@@ -58,6 +61,7 @@ func New(s Settings) *Router {
 		topics:   make(map[string]*topic),
 		promised: make(map[string]int),
 		partials: make(map[string]*partialTopic),
+		arriving: make(map[string][]peer.ID),
 		cache:    newCache(s.Params.HistoryGossip, s.Params.HistoryLength),
 	}
 }
@@ -91,6 +95,7 @@ func (r *Router) Step(e Event, now time.Time) []Action {
 	case Rejected:
 		r.rejected(e)
 	case Ignored:
+		delete(r.arriving, e.ID)
 		if r.Board != nil && e.ID != "" {
 			r.Board.Ignore(e.ID)
 		}
@@ -168,7 +173,7 @@ func (r *Router) penalize(p peer.ID, n int) {
 func (r *Router) Size() map[string]int {
 	size := map[string]int{
 		"peers": len(r.peers), "topics": len(r.topics) - len(r.joined), "own topics": len(r.joined),
-		"promised messages": len(r.promised), "cached messages": len(r.cache.messages), "cached bytes": r.cache.bytes,
+		"promised messages": len(r.promised), "arriving messages": len(r.arriving), "cached messages": len(r.cache.messages), "cached bytes": r.cache.bytes,
 	}
 	for _, t := range r.topics {
 		size["back-offs"] += len(t.backoff)

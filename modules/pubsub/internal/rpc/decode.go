@@ -12,10 +12,19 @@ import (
 
 // Decode reads a frame, without its length. The result shares memory with b.
 func Decode(b []byte, limits *Limits) (*RPC, error) {
-	d := decoder{Limits: limits, idsLeft: limits.IDs}
+	r := new(RPC)
+	return r, r.Decode(b, limits)
+}
+
+// Decode reads a frame as the function of that name does. What was there before
+// is gone, and its memory used again.
+func (r *RPC) Decode(b []byte, limits *Limits) error {
+	clear(r.Publish)
+	*r = RPC{Publish: r.Publish[:0]}
+	d := decoder{Limits: limits, idsLeft: limits.IDs, rpc: r}
 	for f, err := range wire.Fields(b) {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		var decode func([]byte) error
 		switch f.Num {
@@ -35,15 +44,15 @@ func Decode(b []byte, limits *Limits) (*RPC, error) {
 			err = decode(v)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("field %d: %w", f.Num, err)
+			return fmt.Errorf("field %d: %w", f.Num, err)
 		}
 	}
-	return &d.rpc, nil
+	return nil
 }
 
 type decoder struct {
 	*Limits
-	rpc          RPC
+	rpc          *RPC
 	idsLeft      int
 	controlBytes int
 }
