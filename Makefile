@@ -8,7 +8,7 @@ CORPUS := .ci/corpus.tar.gz
 # Flags of the two runners: make interop RUN='--peers go', make bench RUN='--reps 3 --only stream'
 RUN ?=
 
-.PHONY: help build test short lint fmt fuzz corpus interop kubo mdns browser bench bench-dht bench-pubsub bench-quick generate check clean
+.PHONY: help build test short lint fmt fuzz corpus interop kubo mdns natlab browser bench bench-dht bench-pubsub bench-quick generate check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -53,6 +53,9 @@ kubo: ## a Kubo node, which it builds, against xnode: the DHT, alone and with go
 
 mdns: ## who sees whom by multicast DNS, in network namespaces: go-, py-, js- and rust-libp2p and xnode
 	go run ./interop/mdns $(RUN)
+
+natlab: ## what a node does behind routers with NAT, in network namespaces: hole punching, lost connections
+	go run ./interop/natlab $(RUN)
 
 browser: ## js-libp2p in a headless Chromium, which it installs, against xnode
 	go run ./interop/browser

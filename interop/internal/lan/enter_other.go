@@ -16,3 +16,6 @@ func Enter(context.Context, ...string) (status int, err error) {
 }
 
 func namespaces(bool) *syscall.SysProcAttr { return nil }
+
+// Do fails.
+func (*Host) Do(func() error) error { return ErrUnavailable }

@@ -140,6 +140,12 @@ type Link struct {
 
 // Join plugs the host into a network, on which it has the next free addresses.
 func (h *Host) Join(ctx context.Context, n *Net) (*Link, error) {
+	return h.JoinOver(ctx, n, nil)
+}
+
+// JoinOver is Join over a wire of its own, which nobody else has used; nil is a
+// cable.
+func (h *Host) JoinOver(ctx context.Context, n *Net, w *Wire) (*Link, error) {
 	n.mu.Lock()
 	n.hosts++
 	number := n.hosts
@@ -147,7 +153,7 @@ func (h *Host) Join(ctx context.Context, n *Net) (*Link, error) {
 	l := &Link{Name: fmt.Sprintf("eth%d", h.links), host: h, net: n}
 	h.links++
 	end := fmt.Sprintf("%s-%d", n.name, number)
-	if err := ip(ctx, fmt.Sprintf("link add name %s type veth peer name %s netns %d", end, l.Name, h.hold.Process.Pid)); err != nil {
+	if err := h.connect(ctx, end, l.Name, w); err != nil {
 		return nil, err
 	}
 	for _, words := range []string{"link set dev " + end + " addrgenmode none master " + n.name, "link set dev " + end + " up"} {
@@ -158,7 +164,26 @@ func (h *Host) Join(ctx context.Context, n *Net) (*Link, error) {
 	if err := h.IP(ctx, "link set dev "+l.Name+" addrgenmode none"); err != nil {
 		return nil, err
 	}
-	return l, l.Up(ctx, number)
+	if err := l.Up(ctx, number); err != nil {
+		return nil, err
+	}
+	if w != nil {
+		w.carry()
+	}
+	return l, nil
+}
+
+// connect makes an interface of the process and one of the host, and what is
+// between them.
+func (h *Host) connect(ctx context.Context, end, name string, w *Wire) error {
+	if w == nil {
+		return ip(ctx, fmt.Sprintf("link add name %s type veth peer name %s netns %d", end, name, h.hold.Process.Pid))
+	}
+	far := end + "-far"
+	if err := w.make([2]string{end, far}); err != nil {
+		return err
+	}
+	return ip(ctx, fmt.Sprintf("link set dev %s netns %d name %s", far, h.hold.Process.Pid, name))
 }
 
 // Up has the interface up, with the network's addresses of a number and routes by

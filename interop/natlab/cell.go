@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/xnode-p2p/xnode/interop/internal/lan"
+	"github.com/xnode-p2p/xnode/interop/internal/peers"
+)
+
+// links are the shapes of the uplinks of both routers.
+var links = []struct {
+	name  string
+	shape lan.Shape
+}{
+	{"clean", lan.Shape{Delay: 20 * time.Millisecond}},
+	{"lossy", lan.Shape{Delay: 20 * time.Millisecond, Jitter: 30 * time.Millisecond, Loss: 0.02}},
+}
+
+// cell is one combination, tried several times.
+type cell struct {
+	Peer      string `json:"peer"`
+	Routers   string `json:"routers"` // that of who dials, that of who is dialled
+	Transport string `json:"transport"`
+	Link      string `json:"link"`
+	// Possible tells whether there can be a direct connection at all.
+	Possible bool `json:"possible"`
+	Runs     int  `json:"runs"`
+	// Direct is in how many runs there was one, Relayed in how many of the others
+	// the connection through the relay was of use still.
+	Direct  int `json:"direct"`
+	Relayed int `json:"relayed"`
+	// Median and P90 are how long it took from the start of the relayed dial, in
+	// milliseconds.
+	Median float64  `json:"median_ms,omitempty"`
+	P90    float64  `json:"p90_ms,omitempty"`
+	OK     bool     `json:"ok"`
+	Errors []string `json:"errors,omitempty"`
+
+	peer       peers.Peer
+	dials, has lan.NAT
+	shape      lan.Shape
+	took       []float64
+}
+
+// possible tells whether there can be a direct connection between hosts behind
+// routers. One whose ports nobody can know may speak first to who takes from
+// anybody.
+func possible(a, b lan.NAT) bool {
+	if a == lan.Symmetric {
+		return b == lan.FullCone
+	}
+	return b != lan.Symmetric || a == lan.FullCone
+}
+
+// cellsOf lists the combinations that have, of each property, one of the words that
+// are given for it.
+func cellsOf(chosen []peers.Peer, words []string) (cells []*cell, err error) {
+	kinds := []lan.NAT{lan.Cone, lan.FullCone, lan.Symmetric}
+	known := map[string]int{} // which property a word is of
+	for _, a := range kinds {
+		for _, b := range kinds {
+			for _, transport := range []string{"quic", "tcp"} {
+				for _, link := range links {
+					for _, p := range chosen {
+						c := &cell{
+							Peer: p.Name, Routers: fmt.Sprintf("%s-%s", a, b), Transport: transport, Link: link.name,
+							Possible: possible(a, b), peer: p, dials: a, has: b, shape: link.shape,
+						}
+						for i, word := range c.words() {
+							known[word] = i
+						}
+						cells = append(cells, c)
+					}
+				}
+			}
+		}
+	}
+	for _, word := range words {
+		if _, ok := known[word]; !ok {
+			return nil, fmt.Errorf("--only: no cell has %q", word)
+		}
+	}
+	return slices.DeleteFunc(cells, func(c *cell) bool {
+		for i, has := range c.words() {
+			of := slices.DeleteFunc(slices.Clone(words), func(word string) bool { return known[word] != i })
+			if len(of) > 0 && !slices.Contains(of, has) {
+				return true
+			}
+		}
+		return false
+	}), nil
+}
+
+// words are the properties of a cell.
+func (c *cell) words() [4]string { return [4]string{c.Peer, c.Routers, c.Transport, c.Link} }
+
+// String names the cell.
+func (c *cell) String() string {
+	return fmt.Sprintf("%s, %s, %s, %s", c.Peer, c.Routers, c.Transport, c.Link)
+}
+
+// note adds the outcome of a run.
+func (c *cell) note(o outcome, err error) {
+	c.Runs++
+	switch {
+	case err != nil:
+		c.Errors = append(c.Errors, err.Error())
+	case o.Direct:
+		c.Direct++
+		c.took = append(c.took, o.DirectAfter)
+	default:
+		c.Relayed++
+	}
+}
+
+// judge is called after all runs.
+func (c *cell) judge() {
+	slices.Sort(c.took)
+	if n := len(c.took); n > 0 {
+		c.Median, c.P90 = c.took[n/2], c.took[n*9/10]
+	}
+	c.OK = c.Direct == c.Runs && len(c.Errors) == 0
+	if !c.Possible {
+		c.OK = c.Direct+c.Relayed == c.Runs && len(c.Errors) == 0
+	}
+}
+
+// try makes a lab, and has the cell run in it.
+func (c *cell) try(ctx context.Context, number int, o *options) (err error) {
+	l, err := newLab(ctx, fmt.Sprint(number), c.dials, c.has, c.shape)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.close()) }()
+	relay, err := l.serve(ctx, l.relay, c.peer, "--transport", c.Transport, "--port", "4001", "--ip", l.relayAddr.String(), "--relay-service")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, relay.Close()) }()
+	for range o.runs {
+		c.note(l.punch(ctx, c, relay.addrs[0], o.wait))
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}

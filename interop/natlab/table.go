@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+)
+
+// print writes what came of it as tables, and below them what went wrong.
+func (r *report) print(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if len(r.Punch) > 0 {
+		fmt.Fprintln(w, "routers\ttransport\tlink\tpeer\tdirect\trelayed\tmedian ms\tp90 ms\t")
+	}
+	var errs []string
+	for _, c := range r.Punch {
+		direct := fmt.Sprintf("%d/%d", c.Direct, c.Runs)
+		if !c.Possible {
+			direct += ", none can be"
+		}
+		median, p90 := "", ""
+		if c.Direct > 0 {
+			median, p90 = fmt.Sprintf("%.0f", c.Median), fmt.Sprintf("%.0f", c.P90)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", c.Routers, c.Transport, c.Link, c.Peer, direct, c.Relayed, median, p90, mark(c.OK))
+		for _, text := range c.Errors {
+			errs = append(errs, fmt.Sprintf("%s: %s", c, text))
+		}
+	}
+	if len(r.Recover) > 0 {
+		fmt.Fprintln(w, "\ndisturbance\trouter\ttransport\tconnected again after s\tconnection\t")
+	}
+	for _, c := range r.Recover {
+		which := "another"
+		if c.Same {
+			which = "the same"
+		}
+		if c.Error != "" {
+			which = ""
+			errs = append(errs, fmt.Sprintf("%s: %s", c, c.Error))
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f\t%s\t%s\n", c.Disturbance, c.Router, c.Transport, c.After, which, mark(c.OK))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, text := range errs {
+		if _, err := fmt.Fprintf(out, "\n%s\n", text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func mark(ok bool) string {
+	if ok {
+		return ""
+	}
+	return "✘"
+}
