@@ -30,15 +30,27 @@ const (
 
 // client asks one rendezvous point.
 type client struct {
-	node    core.Node
-	point   peer.AddrInfo
-	legacy  atomic.Bool     // the point, or the configuration, wants legacy records
-	changed chan<- struct{} // told that the node's addresses have changed
+	node     core.Node
+	point    peer.AddrInfo
+	unsigned bool            // it may be one without signatures
+	form     atomic.Int32    // which [form] of records the point, or the configuration, wants
+	changed  chan<- struct{} // told that the node's addresses have changed
 }
 
-func newClient(n core.Node, point peer.AddrInfo, legacy bool) *client {
-	c := &client{node: n, point: point}
-	c.legacy.Store(legacy)
+// form is a form of records.
+type form int32
+
+const (
+	formSigned form = iota
+	formLegacy
+	formUnsigned
+)
+
+func newClient(n core.Node, point peer.AddrInfo, legacy, unsigned bool) *client {
+	c := &client{node: n, point: point, unsigned: unsigned}
+	if legacy {
+		c.form.Store(int32(formLegacy))
+	}
 	return c
 }
 
@@ -96,36 +108,42 @@ func (c *client) fail(what, namespace string, err error) error {
 }
 
 // register registers the node and returns for how long. A point that does not
-// take the record gets a legacy one.
+// take the record gets it in another form.
 func (c *client) register(ctx context.Context, namespace string, ttl time.Duration) (time.Duration, error) {
-	legacy := c.legacy.Load()
-	got, err := c.registerAs(ctx, namespace, ttl, legacy)
-	if no, refused := errors.AsType[*refusal](err); err != nil && !legacy && ctx.Err() == nil &&
-		(refused && no.status == invalidRecord || errors.Is(err, io.EOF) || errors.Is(err, core.ErrReset)) {
-		// rust-libp2p says nothing at all about a record that it cannot read.
-		if again, err := c.registerAs(ctx, namespace, ttl, true); err == nil {
-			c.legacy.Store(true)
+	first := form(c.form.Load())
+	got, err := c.registerAs(ctx, namespace, ttl, first)
+	if err == nil {
+		return got, nil
+	}
+	for _, other := range c.others(first, err) {
+		if ctx.Err() != nil {
+			break
+		}
+		if again, err := c.registerAs(ctx, namespace, ttl, other); err == nil {
+			c.form.Store(int32(other))
 			return again, nil
 		}
 	}
-	if err != nil {
-		return 0, c.fail("register", namespace, err)
-	}
-	return got, nil
+	return 0, c.fail("register", namespace, err)
 }
 
-func (c *client) registerAs(ctx context.Context, namespace string, ttl time.Duration, legacy bool) (time.Duration, error) {
-	addrs := c.node.Addrs()
-	if len(addrs) == 0 {
-		return 0, errors.New("the node has no addresses to tell")
+// others are the forms of records that are worth trying after one has failed.
+func (c *client) others(first form, err error) (list []form) {
+	no, refused := errors.AsType[*refusal](err)
+	// rust-libp2p says nothing at all about a record that it cannot read.
+	unread := refused && no.status == invalidRecord || errors.Is(err, io.EOF) || errors.Is(err, core.ErrReset)
+	if unread && first == formSigned {
+		list = append(list, formLegacy)
 	}
-	seal := record.SealPeerRecord
-	if legacy {
-		seal = record.SealLegacyPeerRecord
+	// py-libp2p takes the key in a signed record for the ID of somebody else.
+	if c.unsigned && first != formUnsigned && (unread || refused && no.status == notAuthorized) {
+		list = append(list, formUnsigned)
 	}
-	env, err := seal(c.node, &record.PeerRecord{
-		ID: c.node.ID(), Seq: uint64(max(0, time.Now().UnixNano())), Addrs: addrs[:min(len(addrs), maxToldAddrs)],
-	})
+	return list
+}
+
+func (c *client) registerAs(ctx context.Context, namespace string, ttl time.Duration, as form) (time.Duration, error) {
+	env, err := c.record(as)
 	if err != nil {
 		return 0, err
 	}
@@ -138,6 +156,23 @@ func (c *client) registerAs(ctx context.Context, namespace string, ttl time.Dura
 		ttl = time.Duration(min(*answer.ttl, uint64(longestTTL/time.Second))) * time.Second
 	}
 	return ttl, nil
+}
+
+// record is what the node tells of itself.
+func (c *client) record(as form) ([]byte, error) {
+	addrs := c.node.Addrs()
+	if len(addrs) == 0 {
+		return nil, errors.New("the node has no addresses to tell")
+	}
+	addrs = addrs[:min(len(addrs), maxToldAddrs)]
+	seal := record.SealPeerRecord
+	switch as {
+	case formLegacy:
+		seal = record.SealLegacyPeerRecord
+	case formUnsigned:
+		return appendUnsigned(nil, peer.AddrInfo{ID: c.node.ID(), Addrs: addrs}), nil
+	}
+	return seal(c.node, &record.PeerRecord{ID: c.node.ID(), Seq: uint64(max(0, time.Now().UnixNano())), Addrs: addrs})
 }
 
 // unregister ends a registration, if there is a connection to the point.
@@ -161,11 +196,7 @@ func (c *client) search(ctx context.Context, namespace string, cookie []byte, li
 		if r.namespace != namespace || len(list) == limit {
 			continue
 		}
-		e, err := record.Unmarshal(r.record)
-		if err != nil {
-			continue
-		}
-		p, err := record.ConsumePeerRecord(r.record, peer.FromPublicKey(e.PublicKey))
+		p, err := c.read(r.record)
 		if err != nil || p.ID == c.node.ID() {
 			continue
 		}
@@ -175,6 +206,22 @@ func (c *client) search(ctx context.Context, namespace string, cookie []byte, li
 		answer.cookie = nil
 	}
 	return list, answer.cookie, nil
+}
+
+// read reads what a point says of a peer.
+func (c *client) read(b []byte) (peer.AddrInfo, error) {
+	e, err := record.Unmarshal(b)
+	if err != nil && c.unsigned {
+		return parseUnsigned(b)
+	}
+	if err != nil {
+		return peer.AddrInfo{}, err
+	}
+	p, err := record.ConsumePeerRecord(b, peer.FromPublicKey(e.PublicKey))
+	if err != nil {
+		return peer.AddrInfo{}, err
+	}
+	return peer.AddrInfo{ID: p.ID, Addrs: p.Addrs}, nil
 }
 
 // result is a peer that was found, and for how long it is registered.

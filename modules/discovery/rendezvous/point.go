@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/record"
 	"github.com/xnode-p2p/xnode/core/wire"
 )
 
@@ -33,6 +34,12 @@ type Server struct {
 	// RegistrationsPerPeer is how many one peer can have, each under another
 	// namespace; at most 1000. Default: 100.
 	RegistrationsPerPeer int `json:"registrations_per_peer,omitempty"`
+	// Unsigned serves py-libp2p, too, which up to 0.8.1 neither sends nor reads
+	// signed records. A registration of it counts if the peer has signed a record
+	// with one of its addresses in identify: that is what is kept, and what others
+	// get. To peers that call themselves py-libp2p results are sent without
+	// signatures. Default: false.
+	Unsigned bool `json:"unsigned,omitempty"`
 }
 
 const (
@@ -100,8 +107,14 @@ func openShared(n core.Node, limits Server) (*registry, func() error, error) {
 	return r, release, nil
 }
 
+// point is a registry and who serves it.
+type point struct {
+	*registry
+	node core.Node
+}
+
 // serve implements [core.StreamHandler].
-func (r *registry) serve(s core.Stream) error {
+func (p *point) serve(s core.Stream) error {
 	for range maxRequests {
 		if err := s.SetDeadline(time.Now().Add(maxSilence)); err != nil {
 			return err
@@ -117,7 +130,7 @@ func (r *registry) serve(s core.Stream) error {
 		if err != nil {
 			return err
 		}
-		answer, err := r.answer(s, m)
+		answer, err := p.answer(s, m)
 		if err != nil {
 			return err
 		}
@@ -131,23 +144,42 @@ func (r *registry) serve(s core.Stream) error {
 }
 
 // answer does what a request asks for. Some have no answer.
-func (r *registry) answer(s core.Stream, m *message) (*message, error) {
-	p, now := s.Conn().RemotePeer(), time.Now()
+func (p *point) answer(s core.Stream, m *message) (*message, error) {
+	conn, now := s.Conn(), time.Now()
 	switch m.kind {
 	case register:
-		ttl, no := r.register(p, m, now)
+		if p.allowsUnsigned() && len(m.record) <= maxRecord {
+			if _, err := record.Unmarshal(m.record); err != nil {
+				m.record, now = p.signedFor(conn, m.record), time.Now()
+			}
+		}
+		ttl, no := p.register(conn.RemotePeer(), m, now)
 		if no != nil {
 			return &message{kind: registerResponse, status: no.status, text: no.text}, nil
 		}
 		return &message{kind: registerResponse, ttl: new(uint64(ttl / time.Second))}, nil
 	case unregister:
-		return nil, r.unregister(p, m)
+		return nil, p.unregister(conn.RemotePeer(), m)
 	case discover:
-		found, cookie, no := r.search(m, now)
+		found, cookie, no := p.search(m, now)
 		if no != nil {
 			return &message{kind: discoverResponse, status: no.status, text: no.text}, nil
+		}
+		if p.allowsUnsigned() && p.readsUnsigned(conn) {
+			for i, f := range found {
+				var err error
+				if found[i], err = f.unsigned(); err != nil {
+					return nil, err
+				}
+			}
 		}
 		return &message{kind: discoverResponse, found: found, cookie: cookie}, nil
 	}
 	return nil, fmt.Errorf("a message of type %d is no request", m.kind)
+}
+
+func (r *registry) allowsUnsigned() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.limits.Unsigned
 }

@@ -10,8 +10,8 @@
 // Those who register at a point under the same namespace find each other. A
 // registration is a record that the peer has signed; a point keeps it in the
 // node's storage. Other modules can advertise and find through the role
-// [core.Meeting]. py-libp2p, up to 0.8.1, registers without a signature: points
-// refuse that, and answer its searches.
+// [core.Meeting]. py-libp2p, up to 0.8.1, has no signed records: points and nodes
+// that are to meet it say so with "unsigned": true.
 package rendezvous
 
 import (
@@ -68,6 +68,11 @@ type Rendezvous struct {
 	// namespaces that its nodes search: they read no others. A point that
 	// refuses the usual records gets legacy ones without it. Default: false.
 	LegacyRecords bool `json:"legacy_records,omitempty"`
+	// Unsigned uses points of py-libp2p, too, which have no signed records:
+	// registrations that a point refuses are sent to it without a signature, and
+	// results without one are believed, so that a point can tell anything of
+	// anybody; who is there, the handshake proves. Default: false.
+	Unsigned bool `json:"unsigned,omitempty"`
 
 	log    *slog.Logger
 	points []peer.AddrInfo
@@ -176,14 +181,14 @@ func (r *Rendezvous) Start(_ context.Context, n core.Node) error {
 			return err
 		}
 		r.releases = append(r.releases, release)
-		r.remove = n.Handle(ID, registry.serve, core.HandleAtMost(maxStreams))
+		r.remove = n.Handle(ID, (&point{registry, n}).serve, core.HandleAtMost(maxStreams))
 	}
 	for _, p := range r.points {
 		if p.ID == n.ID() {
 			r.log.Info("the node itself is one of its rendezvous points, and does not use itself")
 			continue
 		}
-		c := newClient(n, p, r.LegacyRecords)
+		c := newClient(n, p, r.LegacyRecords, r.Unsigned)
 		r.clients = append(r.clients, c)
 		t := &tasks{module: r, client: c, changed: make(chan struct{}, 1)}
 		for _, namespace := range r.Advertised {

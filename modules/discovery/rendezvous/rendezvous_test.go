@@ -42,8 +42,8 @@ func TestConfig(t *testing.T) {
 	at := `"points": ["/memory/2/p2p/` + coretest.NewIdentity(2).ID().String() + `"]`
 	coretest.TestConfigs[core.Discoverer](t, "rendezvous", []coretest.Config{
 		{Name: "server", JSON: `{"server": {}}`},
-		{Name: "full server", JSON: `{"server": {"min_ttl": "1m", "max_ttl": "24h", "registrations": 10, "registrations_per_peer": 1000}}`},
-		{Name: "client", JSON: `{` + at + `, "advertise": ["a"], "find": ["a", "b"], "ttl": "3h", "interval": "1m", "connect": 0, "legacy_records": true}`},
+		{Name: "full server", JSON: `{"server": {"unsigned": true, "min_ttl": "1m", "max_ttl": "24h", "registrations": 10, "registrations_per_peer": 1000}}`},
+		{Name: "client", JSON: `{` + at + `, "advertise": ["a"], "find": ["a", "b"], "ttl": "3h", "interval": "1m", "connect": 0, "legacy_records": true, "unsigned": true}`},
 		{Name: "both", JSON: `{` + at + `, "server": {}}`},
 		{Name: "neither", JSON: `{}`, WantErr: "neither a point nor one to use"},
 		{Name: "nowhere to advertise", JSON: `{"server": {}, "advertise": ["a"]}`, WantErr: "points: there are none"},
@@ -355,7 +355,7 @@ func TestEvil_D2_LocalAddressesFromAPublicPoint(t *testing.T) {
 		t.Errorf("from nearby: %v", got)
 	}
 	n := coretest.FakeNodes(t, 2)
-	c := newClient(n[0], peer.AddrInfo{ID: n[1].ID()}, false)
+	c := newClient(n[0], peer.AddrInfo{ID: n[1].ID()}, false, false)
 	if c.near() {
 		t.Error("a point without a connection is near")
 	}
