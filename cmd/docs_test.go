@@ -23,6 +23,8 @@ var required = map[string]bool{
 	"xnode.certificate.file key_file":   true,
 	"xnode.discovery.bootstrap peers":   true,
 	"xnode.routing.delegated endpoints": true,
+	"xnode.protocol.tunnel serve.to":    true, "xnode.protocol.tunnel serve.allow": true,
+	"xnode.protocol.tunnel forward.protocol": true, "xnode.protocol.tunnel forward.from": true, "xnode.protocol.tunnel forward.peer": true,
 }
 
 // Every key of every module says what it is, and what it is without being

@@ -66,6 +66,7 @@ func (c *cli) root() *cobra.Command {
 	root.AddGroup(
 		&cobra.Group{ID: "node", Title: "Run a node:"},
 		&cobra.Group{ID: "ask", Title: "Ask a node:"},
+		&cobra.Group{ID: "make", Title: "Make one of your own:"},
 		&cobra.Group{ID: "about", Title: "About this program:"},
 	)
 	group := func(id string, commands ...*cobra.Command) {
@@ -78,11 +79,13 @@ func (c *cli) root() *cobra.Command {
 		c.initCommand(), c.configCommand(), c.fmtCommand(), c.adaptCommand(), c.keyCommand())
 	group("ask", c.idCommand(), c.peersCommand(), c.connectCommand(), c.disconnectCommand(), c.addrsCommand(),
 		c.pingCommand(), c.traceCommand(), c.limitsCommand(), c.routingCommand(), c.pubsubCommand(), c.statsCommand(), c.crawlCommand(), c.swarmCommand())
+	group("make", c.buildCommand(), c.devCommand())
 	group("about", c.modulesCommand(), c.docsCommand(), c.schemaCommand(), c.versionCommand(), c.buildInfoCommand(), c.environCommand(), c.manpageCommand())
 	root.SetCompletionCommandGroupID("about")
 	root.SetHelpCommandGroupID("about")
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
+	c.moduleCommands(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; '%s --help' lists the flags", err, cmd.CommandPath())
 	})

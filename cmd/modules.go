@@ -11,6 +11,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/cobra"
+
+	"github.com/xnode-p2p/xnode/core"
 )
 
 const (
@@ -26,17 +28,22 @@ type moduleInfo struct {
 	Version string `json:"version"`
 	// Standard is true for modules of xnode and Caddy themselves.
 	Standard bool `json:"standard"`
+	// Stability is how far it is; empty for modules that are not xnode's kind.
+	Stability core.Stability `json:"stability,omitempty"`
 }
 
 func (c *cli) modulesCommand() *cobra.Command {
-	var packages, versions bool
+	var packages, versions, stability bool
 	cmd := &cobra.Command{
 		Use:   "list-modules",
 		Short: "Lists the modules in this binary",
 		Long: `list-modules lists the modules in this binary by their IDs. The one with the ID
 xnode.KIND.NAME is what a configuration calls NAME in the section of its kind.
 
-JSON: [{"id", "package", "version", "standard"}]`,
+Behind an ID stands how far the module is: development, alpha, beta, stable,
+deprecated or unmaintained.
+
+JSON: [{"id", "package", "version", "standard", "stability"}]`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			list := listModules()
@@ -47,6 +54,9 @@ JSON: [{"id", "package", "version", "standard"}]`,
 				others := 0
 				for _, m := range list {
 					line := m.ID
+					if stability {
+						line += "\t" + string(m.Stability)
+					}
 					if packages {
 						line += "\t" + m.Package
 					}
@@ -64,6 +74,7 @@ JSON: [{"id", "package", "version", "standard"}]`,
 		},
 	}
 	cmd.Flags().BoolVar(&packages, "packages", false, "print the Go packages too")
+	cmd.Flags().BoolVar(&stability, "stability", true, "print how far they are")
 	cmd.Flags().BoolVar(&versions, "versions", false, "print the versions too")
 	return c.reads(cmd)
 }
@@ -82,7 +93,7 @@ func listModules() []moduleInfo {
 			t = t.Elem()
 		}
 		path, v := owner(build, t.PkgPath())
-		list = append(list, moduleInfo{id, t.PkgPath(), v, path == ownModule || path == caddyModule})
+		list = append(list, moduleInfo{id, t.PkgPath(), v, path == ownModule || path == caddyModule, core.StabilityOf(id)})
 	}
 	slices.SortFunc(list, func(a, b moduleInfo) int { return cmp.Compare(a.ID, b.ID) })
 	return list

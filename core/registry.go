@@ -62,8 +62,8 @@ func DefineKind[T any](namespace string, oneOf ...reflect.Type) {
 
 // Register adds a module to the registry. Call it from init. It panics if the
 // module's ID is in no known namespace, is taken, or if the module is not what
-// its namespace wants.
-func Register(m caddy.Module) {
+// its namespace wants. How far it is may be said too; see [Stability].
+func Register(m caddy.Module, stability ...Stability) {
 	info := m.CaddyModule()
 	namespace := info.ID.Namespace()
 	k, ok := kindOf(namespace)
@@ -87,10 +87,27 @@ func Register(m caddy.Module) {
 	if len(k.oneOf) > 0 && !implementsOne(t, k.oneOf) {
 		panic(fmt.Sprintf("core: module %s: %v implements none of %v, of which namespace %s wants one", info.ID, t, k.oneOf, namespace))
 	}
-	if _, err := caddy.GetModule(string(info.ID)); err == nil {
-		panic(fmt.Sprintf("core: module %s (%T) is already in namespace %s", info.ID, m, namespace))
+	if other, err := caddy.GetModule(string(info.ID)); err == nil {
+		panic(fmt.Sprintf("core: module %s of package %s has the ID of a module of package %s; leave out one of the packages",
+			info.ID, packageOf(t), packageOf(reflect.TypeOf(other.New()))))
 	}
+	how := Development
+	if len(stability) > 0 {
+		how = stability[0]
+	}
+	if len(stability) > 1 || !how.known() {
+		panic(fmt.Sprintf("core: module %s: %q is no stability", info.ID, stability))
+	}
+	stabilities[string(info.ID)] = how
 	caddy.RegisterModule(m)
+}
+
+// packageOf is the package that a type, or what it points to, is from.
+func packageOf(t reflect.Type) string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t.PkgPath()
 }
 
 func implementsOne(t reflect.Type, ifaces []reflect.Type) bool {

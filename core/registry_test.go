@@ -63,7 +63,7 @@ func TestRegisterPanics(t *testing.T) {
 		{"constructor of a value", "xnode.protocol.x", func() caddy.Module { return value{} }, []string{"xnode.protocol.x", "want a pointer", "core_test.value"}},
 		{"wrong interface", "xnode.protocol.x", func() caddy.Module { return new(odd) }, []string{"xnode.protocol.x", "*core_test.odd", "core.Protocol", "namespace xnode.protocol"}},
 		{"neither raw nor muxed", "xnode.transport.x", func() caddy.Module { return new(matcher) }, []string{"xnode.transport.x", "*core_test.matcher", "core.RawTransport", "core.MuxedTransport", "namespace xnode.transport"}},
-		{"twice", "xnode.protocol.simple", func() caddy.Module { return new(simple) }, []string{"xnode.protocol.simple", "already in namespace xnode.protocol"}},
+		{"twice", "xnode.protocol.simple", func() caddy.Module { return new(simple) }, []string{"xnode.protocol.simple", "package github.com/xnode-p2p/xnode/core_test has the ID of a module of package github.com/xnode-p2p/xnode/core_test"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got := panicOf(func() { core.Register(&odd{tc.id, tc.new}) })

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"syscall"
 
@@ -66,7 +68,7 @@ func (a *App) Start() error {
 		return fmt.Errorf("identity: %w", err)
 	}
 	a.peer = peer.FromPublicKey(key.Public())
-	v, _, err := hosts.LoadOrNew(a.peer, func() (caddy.Destructor, error) {
+	v, loaded, err := hosts.LoadOrNew(a.peer, func() (caddy.Destructor, error) {
 		logs := new(core.Logs)
 		h, err := New(Settings{Key: key, Log: core.Logger(logs.WithLogs(a.ctx)), WatchNetwork: true})
 		if err == nil {
@@ -88,7 +90,28 @@ func (a *App) Start() error {
 	a.host.Store(h)
 	a.redirectLogs()
 	a.ctx.Slogger().Info("running", "peer", a.peer, "addrs", h.Addrs())
+	if !loaded {
+		a.warn()
+	}
 	return nil
+}
+
+// warn tells once which modules are not as far as they may be taken to be.
+func (a *App) warn() {
+	modules := make(map[core.Stability][]string)
+	for key := range a.loader.held {
+		if s := core.StabilityOf(key.id); s.Warns() {
+			modules[s] = append(modules[s], key.id)
+		}
+	}
+	var attrs []any
+	for _, s := range slices.Sorted(maps.Keys(modules)) {
+		slices.Sort(modules[s])
+		attrs = append(attrs, string(s), modules[s])
+	}
+	if len(attrs) > 0 {
+		a.ctx.Slogger().Warn("modules that may change or go; docs/COMPATIBILITY.md says how far", attrs...)
+	}
 }
 
 // redirectLogs sends what the host and the carried modules log to the outputs

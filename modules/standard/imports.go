@@ -24,6 +24,7 @@ import (
 	_ "github.com/xnode-p2p/xnode/modules/protocol/echo"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/perf"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/ping"
+	_ "github.com/xnode-p2p/xnode/modules/protocol/tunnel"
 	_ "github.com/xnode-p2p/xnode/modules/pubsub/floodsub"
 	_ "github.com/xnode-p2p/xnode/modules/pubsub/gossipsub"
 	_ "github.com/xnode-p2p/xnode/modules/pubsub/validator/json"

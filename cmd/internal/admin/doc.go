@@ -74,6 +74,7 @@ func (*Router) Routes() []caddy.AdminRoute {
 		guarded("/xnode/routing/put", http.MethodPost, routed(putValue)),
 		guarded("/xnode/stats/dht", http.MethodGet, serveDHT),
 		guarded("/xnode/crawl", http.MethodPost, routed(crawl)),
+		guarded("/xnode/command", http.MethodPost, serveCommand),
 		guarded("/xnode/load", http.MethodPost, serveLoad),
 		guarded("/load", http.MethodPost, serveLoad),
 	}

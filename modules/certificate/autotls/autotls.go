@@ -43,7 +43,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/certificate/internal/peeridauth"
 )
 
-func init() { core.Register(new(AutoTLS)) }
+func init() { core.Register(new(AutoTLS), core.Alpha) }
 
 const (
 	defaultDomain    = "libp2p.direct"

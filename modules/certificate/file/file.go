@@ -26,7 +26,7 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
-func init() { core.Register(new(File)) }
+func init() { core.Register(new(File), core.Beta) }
 
 const (
 	// checkEvery is how often the files are looked at, at most.

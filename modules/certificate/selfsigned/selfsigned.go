@@ -29,7 +29,7 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
-func init() { core.Register(new(SelfSigned)) }
+func init() { core.Register(new(SelfSigned), core.Beta) }
 
 const (
 	// early is how long before now the certificate is valid, for clients whose

@@ -26,7 +26,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/discovery/internal/pool"
 )
 
-func init() { core.Register(new(Bootstrap)) }
+func init() { core.Register(new(Bootstrap), core.Beta) }
 
 // name is the module's, in what it tells of peers.
 const name = "bootstrap"

@@ -33,7 +33,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/discovery/internal/pool"
 )
 
-func init() { core.Register(new(MDNS)) }
+func init() { core.Register(new(MDNS), core.Beta) }
 
 // MDNS is the xnode.discovery.mdns module.
 type MDNS struct {

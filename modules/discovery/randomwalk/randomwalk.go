@@ -25,7 +25,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/discovery/internal/pool"
 )
 
-func init() { core.Register(new(RandomWalk)) }
+func init() { core.Register(new(RandomWalk), core.Beta) }
 
 // name is the module's, in what it tells of peers.
 const name = "randomwalk"

@@ -30,7 +30,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/discovery/internal/pool"
 )
 
-func init() { core.Register(new(Rendezvous)) }
+func init() { core.Register(new(Rendezvous), core.Beta) }
 
 // ID is the protocol's ID.
 const ID = "/rendezvous/1.0.0"

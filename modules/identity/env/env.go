@@ -21,7 +21,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/identity/internal/keytext"
 )
 
-func init() { core.Register(new(Env)) }
+func init() { core.Register(new(Env), core.Beta) }
 
 // defaultVar is the variable that is read if the configuration names none.
 const defaultVar = "XNODE_IDENTITY"

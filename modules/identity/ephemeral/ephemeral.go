@@ -19,7 +19,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/peer"
 )
 
-func init() { core.Register(new(Ephemeral)) }
+func init() { core.Register(new(Ephemeral), core.Beta) }
 
 // Ephemeral is the module. One that is not provisioned has a key of its own.
 type Ephemeral struct {

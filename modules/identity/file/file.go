@@ -23,7 +23,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/peer"
 )
 
-func init() { core.Register(new(File)) }
+func init() { core.Register(new(File), core.Beta) }
 
 // defaultPath is where the key is if the configuration does not say.
 const defaultPath = "{xnode.data}/identity.key"

@@ -23,7 +23,7 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
-func init() { core.Register(new(Muxer)) }
+func init() { core.Register(new(Muxer), core.Deprecated) }
 
 // protocol is what multistream-select calls mplex.
 const protocol = "/mplex/6.7.0"

@@ -27,7 +27,7 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
-func init() { core.Register(new(Muxer)) }
+func init() { core.Register(new(Muxer), core.Beta) }
 
 // protocol is what multistream-select calls yamux.
 const protocol = "/yamux/1.0.0"

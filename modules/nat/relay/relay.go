@@ -32,7 +32,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/peer"
 )
 
-func init() { core.Register(new(Relay)) }
+func init() { core.Register(new(Relay), core.Alpha) }
 
 // The protocols' IDs.
 const (

@@ -22,7 +22,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/wire"
 )
 
-func init() { core.Register(new(Service)) }
+func init() { core.Register(new(Service), core.Beta) }
 
 // ID is the protocol's ID.
 const ID = "/echo/1.0.0"

@@ -25,7 +25,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/peer"
 )
 
-func init() { core.Register(new(Service)) }
+func init() { core.Register(new(Service), core.Beta) }
 
 const (
 	// ID is the protocol's ID.

@@ -21,7 +21,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/mesh"
 )
 
-func init() { core.Register(new(Service)) }
+func init() { core.Register(new(Service), core.Beta) }
 
 // ID is the protocol's ID.
 const ID = "/floodsub/1.0.0"

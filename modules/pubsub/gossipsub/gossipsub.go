@@ -26,7 +26,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/score"
 )
 
-func init() { core.Register(new(Service)) }
+func init() { core.Register(new(Service), core.Beta) }
 
 // protocols are those that the module speaks, the newest first.
 var protocols = []hub.Protocol{

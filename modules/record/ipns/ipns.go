@@ -26,7 +26,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/record"
 )
 
-func init() { core.Register(new(Validator)) }
+func init() { core.Register(new(Validator), core.Beta) }
 
 // prefix is what the keys begin with.
 const prefix = "/ipns/"

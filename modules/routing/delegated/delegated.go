@@ -32,7 +32,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/routing/internal/routingv1"
 )
 
-func init() { core.Register(new(Delegated)) }
+func init() { core.Register(new(Delegated), core.Beta) }
 
 // maxEndpoints bounds the servers.
 const maxEndpoints = 16

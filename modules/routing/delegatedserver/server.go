@@ -33,7 +33,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/record"
 )
 
-func init() { core.Register(new(Server)) }
+func init() { core.Register(new(Server), core.Alpha) }
 
 // Server is the xnode.routing.delegatedserver module.
 type Server struct {

@@ -32,7 +32,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/routing/internal/query"
 )
 
-func init() { core.Register(new(Kad)) }
+func init() { core.Register(new(Kad), core.Beta) }
 
 // Kad is the xnode.routing.kad module.
 type Kad struct {

@@ -23,7 +23,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/security/internal/deadline"
 )
 
-func init() { core.Register(new(Noise)) }
+func init() { core.Register(new(Noise), core.Beta) }
 
 // protocol is what multistream-select calls Noise.
 const protocol = "/noise"

@@ -25,7 +25,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/security/internal/deadline"
 )
 
-func init() { core.Register(new(Plaintext)) }
+func init() { core.Register(new(Plaintext), core.Beta) }
 
 // protocol is what multistream-select calls it.
 const protocol = "/plaintext/2.0.0"

@@ -23,7 +23,7 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
-func init() { core.Register(new(Network)) }
+func init() { core.Register(new(Network), core.Beta) }
 
 // protocol is what the key's file calls this kind of private network.
 const protocol = "/key/swarm/psk/1.0.0/"

@@ -26,7 +26,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/security/internal/deadline"
 )
 
-func init() { core.Register(new(TLS)) }
+func init() { core.Register(new(TLS), core.Beta) }
 
 const (
 	// protocol is what multistream-select calls TLS.

@@ -27,7 +27,7 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
-func init() { core.Register(new(Bbolt)) }
+func init() { core.Register(new(Bbolt), core.Beta) }
 
 // defaultPath is where the file is if the configuration does not say.
 const defaultPath = "{xnode.data}/store.db"

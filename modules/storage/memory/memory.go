@@ -20,7 +20,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/storage/internal/memtable"
 )
 
-func init() { core.Register(new(Memory)) }
+func init() { core.Register(new(Memory), core.Beta) }
 
 // Memory is the module. It has no settings.
 type Memory struct {

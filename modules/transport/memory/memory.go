@@ -21,7 +21,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/memnet"
 )
 
-func init() { core.Register(new(Transport)) }
+func init() { core.Register(new(Transport), core.Beta) }
 
 // process is what the nodes of a process have in common: the numbers that are
 // listened on. It is the one state that nodes share, for they could not meet

@@ -31,7 +31,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/transport/internal/udpport"
 )
 
-func init() { core.Register(new(Transport)) }
+func init() { core.Register(new(Transport), core.Beta) }
 
 const (
 	// alpn names libp2p in the TLS handshake.

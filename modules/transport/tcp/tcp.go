@@ -27,7 +27,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/transport/internal/tcpport"
 )
 
-func init() { core.Register(new(Transport)) }
+func init() { core.Register(new(Transport), core.Beta) }
 
 const (
 	defaultConnectTimeout = core.Duration(5 * time.Second)

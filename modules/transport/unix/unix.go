@@ -29,7 +29,7 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
-func init() { core.Register(new(Transport)) }
+func init() { core.Register(new(Transport), core.Beta) }
 
 // defaultMode lets the user connect who runs the node.
 const defaultMode = "0600"

@@ -30,7 +30,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/transport/internal/udpport"
 )
 
-func init() { core.Register(new(Transport)) }
+func init() { core.Register(new(Transport), core.Beta) }
 
 var (
 	errNotStarted = errors.New("the transport is not started")

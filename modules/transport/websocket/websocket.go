@@ -41,7 +41,7 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
-func init() { core.Register(new(Transport)) }
+func init() { core.Register(new(Transport), core.Beta) }
 
 const (
 	defaultConnectTimeout = core.Duration(10 * time.Second)

@@ -36,7 +36,7 @@ import (
 	"github.com/xnode-p2p/xnode/modules/transport/internal/udpport"
 )
 
-func init() { core.Register(new(Transport)) }
+func init() { core.Register(new(Transport), core.Beta) }
 
 const defaultHandshakeTimeout = core.Duration(10 * time.Second)
 

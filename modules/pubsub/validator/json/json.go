@@ -18,7 +18,7 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
-func init() { core.Register(new(Validator)) }
+func init() { core.Register(new(Validator), core.Beta) }
 
 // Validator is the xnode.pubsub.validator.json module. What is no JSON, or not in
 // UTF-8, is rejected.

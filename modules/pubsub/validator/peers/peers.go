@@ -19,7 +19,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/peer"
 )
 
-func init() { core.Register(new(Validator)) }
+func init() { core.Register(new(Validator), core.Beta) }
 
 // Validator is the xnode.pubsub.validator.peers module.
 type Validator struct {

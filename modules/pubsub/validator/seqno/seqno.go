@@ -25,7 +25,7 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
-func init() { core.Register(new(Validator)) }
+func init() { core.Register(new(Validator), core.Beta) }
 
 // Validator is the xnode.pubsub.validator.seqno module. A message that is too old
 // is ignored, and nobody to blame. So is one without an author.

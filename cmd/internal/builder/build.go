@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package builder
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Result is a binary that has been built.
+type Result struct {
+	Output string
+	Size   int64
+	// Packages are those that main imports for their modules.
+	Packages []string
+	// Main, Mod and Sum are the files it was built of.
+	Main, Mod, Sum []byte
+}
+
+// Build builds the binary of a manifest from a source of xnode. What the files
+// of modules have to be is in sums, as in a go.sum, besides what xnode's own
+// says. With dry, nothing is compiled.
+func Build(ctx context.Context, m *Manifest, src Source, sums []byte, dry bool) (*Result, error) {
+	var withs []with
+	for _, text := range m.With {
+		w, err := parseWith(text)
+		if err != nil {
+			return nil, err
+		}
+		withs = append(withs, w)
+	}
+	dir, err := os.MkdirTemp("", "xnode-build-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // the system clears its folder in the end
+	w := &workspace{dir: dir}
+	if err := w.write(ctx, src, withs, sums); err != nil {
+		return nil, err
+	}
+	imports, err := w.imports(ctx, m, withs)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.writeMain(imports, false); err != nil {
+		return nil, err
+	}
+	if err := w.resolve(ctx, src, withs); err != nil {
+		return nil, err
+	}
+	if err := w.checkWithout(ctx, m.Without); err != nil {
+		return nil, err
+	}
+	if len(withs) > 0 {
+		// What others' modules have written about themselves goes into the binary.
+		if _, err := w.goTool(ctx, "run", Xnode+"/cmd/internal/docgen", "-not", Xnode, "-o", "docs.json", "."); err != nil {
+			return nil, err
+		}
+		if err := w.writeMain(imports, true); err != nil {
+			return nil, err
+		}
+	}
+	r := &Result{Output: m.Output, Packages: imports}
+	if r.Output == "" {
+		r.Output = "xnode"
+	}
+	if r.Output, err = filepath.Abs(r.Output); err != nil {
+		return nil, err
+	}
+	if !dry {
+		if err := w.compile(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	for name, to := range map[string]*[]byte{"main.go": &r.Main, "go.mod": &r.Mod, "go.sum": &r.Sum} {
+		if *to, err = os.ReadFile(filepath.Join(dir, name)); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// compile builds the binary: the same bytes wherever it is built.
+func (w *workspace) compile(ctx context.Context, r *Result) error {
+	_, err := w.goTool(ctx, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", r.Output, ".")
+	if err != nil {
+		if strings.Contains(err.Error(), "undefined: core.") || strings.Contains(err.Error(), "does not implement") {
+			return fmt.Errorf("%w\na module may have been written for another version of xnode than this one; see its README", err)
+		}
+		return err
+	}
+	info, err := os.Stat(r.Output)
+	if err != nil {
+		return err
+	}
+	r.Size = info.Size()
+	return nil
+}
+
+// imports lists the packages with modules.
+func (w *workspace) imports(ctx context.Context, m *Manifest, withs []with) ([]string, error) {
+	name := m.Preset
+	if name == "" {
+		name = "standard"
+	}
+	folders, ok := presets[name]
+	if !ok {
+		return nil, fmt.Errorf("there is no preset %q; choose one of %s", name, strings.Join(Presets(), ", "))
+	}
+	if name == "standard" {
+		out, err := w.goTool(ctx, "list", "-f", `{{join .Imports "\n"}}`, Xnode+"/modules/standard")
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.FieldsSeq(string(out)) {
+			folders = append(folders, strings.TrimPrefix(line, Xnode+"/modules/"))
+		}
+	}
+	for _, id := range m.Without {
+		i := slices.IndexFunc(folders, func(f string) bool { return IDOf(f) == id })
+		if i < 0 {
+			var ids []string
+			for _, f := range folders {
+				ids = append(ids, IDOf(f))
+			}
+			return nil, fmt.Errorf("without %q: the preset %s has no such module; it has %s", id, name, strings.Join(ids, ", "))
+		}
+		folders = slices.Delete(slices.Clone(folders), i, i+1)
+	}
+	var list []string
+	for _, f := range folders {
+		list = append(list, Xnode+"/modules/"+f)
+	}
+	for _, x := range withs {
+		if slices.Contains(list, x.pkg) {
+			return nil, fmt.Errorf("%s is listed twice; remove one", x.pkg)
+		}
+		list = append(list, x.pkg)
+	}
+	slices.Sort(list)
+	return list, nil
+}
+
+// resolve finds the versions of all Go modules, and sees that xnode's stays what
+// it is.
+func (w *workspace) resolve(ctx context.Context, src Source, withs []with) error {
+	for _, x := range withs {
+		if x.path != "" || strings.HasPrefix(x.pkg, Xnode+"/") {
+			continue
+		}
+		query := x.pkg
+		if x.version != "" {
+			query += "@" + x.version
+		}
+		if _, err := w.goTool(ctx, "get", query); err != nil {
+			return err
+		}
+	}
+	// Whatever is needed is written into go.mod and go.sum here.
+	if _, err := w.goTool(ctx, "list", "-deps", "."); err != nil {
+		return err
+	}
+	if src.Dir != "" {
+		// The go command takes a checkout for every version: whether it is new
+		// enough, only the compiler can say.
+		return nil
+	}
+	out, err := w.goTool(ctx, "list", "-m", "-f", "{{.Version}}", Xnode)
+	if err != nil {
+		return err
+	}
+	if v := strings.TrimSpace(string(out)); v != src.Version {
+		return fmt.Errorf("a module needs xnode %s, and this is %s; build with that version of xnode, or with an older version of the module", v, src.Version)
+	}
+	return nil
+}
+
+// checkWithout sees that what was left out is not part of something that was not.
+func (w *workspace) checkWithout(ctx context.Context, without []string) error {
+	if len(without) == 0 {
+		return nil
+	}
+	out, err := w.goTool(ctx, "list", "-deps", "-json=ImportPath,Imports", ".")
+	if err != nil {
+		return err
+	}
+	type pkg struct {
+		ImportPath string
+		Imports    []string
+	}
+	var errs []error
+	for d := json.NewDecoder(strings.NewReader(string(out))); d.More(); {
+		var p pkg
+		if err := d.Decode(&p); err != nil {
+			return err
+		}
+		for _, imported := range p.Imports {
+			folder, ok := strings.CutPrefix(imported, Xnode+"/modules/")
+			if ok && slices.Contains(without, IDOf(folder)) {
+				errs = append(errs, fmt.Errorf("without %q: %s is built on it; leave that out too", IDOf(folder), p.ImportPath))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
