@@ -10,6 +10,8 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -270,6 +272,50 @@ func TestEvil_K4_Flood(t *testing.T) {
 	})
 }
 
+// TestEvil_K4_MillionAnnouncements brings 10^6 of them, all the server has to do
+// with each included: no more is stored than there is room for, and what came
+// last is there.
+func TestEvil_K4_MillionAnnouncements(t *testing.T) {
+	count := 1_000_000
+	if testing.Short() || coretest.Race {
+		count = 50_000
+	}
+	const quota = 8 << 20
+	n := coretest.FakeNodes(t, 2)
+	k := start(t, n[1], `"announcements": 1000000, "requests": 1000000, "max_providers": "8MiB"`)
+	d := k.dhts[0]
+	c := dial(t, n[0], n[1].ID())
+	own := n[0].Addrs()
+	for i := range count {
+		w := addProvider(fmt.Appendf(nil, "key %d", i), n[0].ID(), own...)
+		_, err := c.Write(w.Frame())
+		w.Free()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%(count/20) == 0 {
+			if s, err := d.providers.table.Stat(); err != nil || s.Bytes > quota {
+				t.Fatalf("after %d announcements: %+v, %v", i, s, err)
+			}
+		}
+	}
+	waitFor(t, func() bool { return d.stats.served[kadwire.AddProvider].Load() == uint64(count) })
+	if err := d.providers.store(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := d.providers.table.Stat()
+	if err != nil || s.Bytes > quota || s.Bytes < quota/2 && count == 1_000_000 {
+		t.Errorf("stored %+v, %v", s, err)
+	}
+	t.Logf("%d announcements: %d are kept, of %d bytes", count, s.Entries, s.Bytes)
+	if got := providersAt(t, n[0], n[1], fmt.Appendf(nil, "key %d", count-1)); len(got) != 1 {
+		t.Errorf("%d providers of what came last", len(got))
+	}
+	if got := providersAt(t, n[0], n[1], []byte("key 0")); len(got) != 0 && count == 1_000_000 {
+		t.Errorf("%d providers of what came first", len(got))
+	}
+}
+
 // TestProvidersExpire forgets addresses after a day and providers after two.
 func TestProvidersExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -369,6 +415,70 @@ func TestEvil_K10_BrokenStorage(t *testing.T) {
 	if got := k.Stats(); len(got) != 1 || got[0].Served["FIND_NODE"] == 0 {
 		t.Errorf("stats %+v", got)
 	}
+}
+
+// slow is a table whose writes take as long as a test likes.
+type slow struct {
+	core.Table
+	end     <-chan struct{}
+	writing *atomic.Int32
+}
+
+func (s slow) Apply(changes ...core.Change) error {
+	s.writing.Add(1)
+	<-s.end
+	return s.Table.Apply(changes...)
+}
+
+// TestEvil_K10_SlowStorage has no write end, while others bring more than can
+// wait. Only those who write wait for that: who asks has an answer, with what is
+// not stored yet too, and who connects has a place in the table.
+func TestEvil_K10_SlowStorage(t *testing.T) {
+	const flood = 3*maxPending + 5
+	n := coretest.FakeNodes(t, 5)
+	k := start(t, n[1], `"open_namespaces": ["v"], "announcements": 100000, "requests": 100000`)
+	start(t, n[3], "")
+	d := k.dhts[0]
+	end, writes := make(chan struct{}), new(atomic.Int32)
+	for _, table := range []*core.Table{&d.values.table, &d.providers.table, &d.saved} {
+		*table = slow{*table, end, writes}
+	}
+	var writing sync.WaitGroup
+	for i, p := range []*coretest.FakeNode{n[0], n[4]} {
+		announcer, putter := dial(t, p, n[1].ID()), dial(t, p, n[1].ID())
+		writing.Go(func() {
+			for j := range flood {
+				if _, err := announcer.Write(addProvider(fmt.Appendf(nil, "%d %d", i, j), p.ID(), p.Addrs()...).Frame()); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		writing.Go(func() {
+			key := fmt.Sprint("/v/", i)
+			if m := putter.ask(putValue(key, key, []byte("value"))); m.Record == nil {
+				t.Error("the record was not confirmed")
+			}
+		})
+	}
+	waitFor(t, func() bool { return writes.Load() >= 2 && d.stats.served[kadwire.AddProvider].Load() > maxPending })
+	befriend(t, n[1], k, n[3])
+	for range 5 {
+		c := dial(t, n[2], n[1].ID())
+		if m := c.ask(kadwire.NewBuffer(kadwire.FindNode, []byte("x"), 0)); len(m.Closer) != 1 {
+			t.Errorf("%d closer peers", len(m.Closer))
+		}
+		c.ask(kadwire.NewBuffer(kadwire.GetValue, []byte("/v/0"), 0))
+		if m := c.ask(kadwire.NewBuffer(kadwire.GetProviders, []byte("0 7"), 0)); len(m.Providers) != 1 {
+			t.Errorf("%d providers", len(m.Providers))
+		}
+	}
+	if got := d.stats.served[kadwire.AddProvider].Load(); got >= 2*flood {
+		t.Errorf("%d announcements were taken, with no place for them", got)
+	}
+	close(end)
+	writing.Wait()
+	waitFor(t, func() bool { s, err := d.providers.table.Stat(); return err == nil && s.Entries == 2*flood })
 }
 
 // TestEvil_K10_SpoiltRecords has the storage return other bytes than it was given.
