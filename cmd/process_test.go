@@ -127,7 +127,12 @@ type process struct {
 // start starts a command that runs on.
 func (n *testNode) start(args ...string) *process {
 	n.t.Helper()
-	p := &process{testNode: n, cmd: n.command(args...), ended: make(chan struct{})}
+	return n.launch(n.command(args...))
+}
+
+func (n *testNode) launch(cmd *exec.Cmd) *process {
+	n.t.Helper()
+	p := &process{testNode: n, cmd: cmd, ended: make(chan struct{})}
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		n.t.Fatal(err)
@@ -165,7 +170,12 @@ func lines(r io.Reader) chan string {
 // listen on one address.
 func (n *testNode) run(args ...string) *process {
 	n.t.Helper()
-	p := n.start(append([]string{"run"}, args...)...)
+	return n.start(append([]string{"run"}, args...)...).ready()
+}
+
+// ready waits until a node has printed its addresses.
+func (p *process) ready() *process {
+	p.t.Helper()
 	p.id = p.line(p.stdout, "12D3KooW")
 	p.addrs = append(p.addrs, p.line(p.stdout, "/p2p/"+p.id))
 	return p

@@ -6,7 +6,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
+
+	"github.com/xnode-p2p/xnode/interop/internal/process"
 )
 
 // machine is the processor time that a machine and this run have used so far,
@@ -30,12 +31,7 @@ func machineNow() (m machine) {
 			m.busy += n / ticks
 		}
 	}
-	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
-		var u syscall.Rusage
-		if syscall.Getrusage(who, &u) == nil {
-			m.own += float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
-		}
-	}
+	m.own = (process.OwnCPU() + process.ChildrenCPU()).Seconds()
 	return m
 }
 

@@ -11,8 +11,9 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/xnode-p2p/xnode/interop/internal/process"
 )
 
 // maxConns is how many connections listen serves at a time; more wait to be accepted.
@@ -108,7 +109,7 @@ func perf(s settings, addr netip.AddrPort, stdout io.Writer) error {
 func exchange(conn duplex, s settings) (result, error) {
 	r := result{UploadBytes: s.upload, DownloadBytes: s.download}
 	buf := make([]byte, s.block)
-	start, cpu := time.Now(), processCPU()
+	start, cpu := time.Now(), process.OwnCPU()
 	if _, err := conn.Write(binary.BigEndian.AppendUint64(nil, s.download)); err != nil {
 		return r, fmt.Errorf("send the size: %w", err)
 	}
@@ -120,7 +121,7 @@ func exchange(conn duplex, s settings) (result, error) {
 	}
 	got, begun, err := drain(conn, buf)
 	r.UploadSeconds, r.DownloadSeconds = begun.Sub(start).Seconds(), time.Since(begun).Seconds()
-	r.ClientCPU = (processCPU() - cpu).Seconds()
+	r.ClientCPU = (process.OwnCPU() - cpu).Seconds()
 	if err != nil {
 		return r, fmt.Errorf("download after %d of %d bytes: %w", got, s.download, err)
 	}
@@ -156,13 +157,4 @@ func send(w io.Writer, buf []byte, size uint64) error {
 		size -= n
 	}
 	return nil
-}
-
-// processCPU returns the user and system time of this process so far.
-func processCPU() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

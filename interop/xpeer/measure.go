@@ -9,8 +9,9 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"slices"
-	"syscall"
 	"time"
+
+	"github.com/xnode-p2p/xnode/interop/internal/process"
 )
 
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -33,18 +34,10 @@ type stopwatch struct {
 	cpu   time.Duration
 }
 
-func startWatch() stopwatch { return stopwatch{time.Now(), processCPU()} }
+func startWatch() stopwatch { return stopwatch{time.Now(), process.OwnCPU()} }
 
 func (w stopwatch) seconds() float64    { return time.Since(w.start).Seconds() }
-func (w stopwatch) cpuSeconds() float64 { return (processCPU() - w.cpu).Seconds() }
-
-func processCPU() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
+func (w stopwatch) cpuSeconds() float64 { return (process.OwnCPU() - w.cpu).Seconds() }
 
 // startProfiles begins what --cpuprofile and --memprofile ask for; stop writes
 // the files.

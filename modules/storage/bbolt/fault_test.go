@@ -9,7 +9,6 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -138,7 +137,6 @@ func TestEvil_K10_DiskIsReadOnly(t *testing.T) {
 // TestEvil_K10_FilesAreLimited has a process with a limit on the size of its files.
 func TestEvil_K10_FilesAreLimited(t *testing.T) {
 	if path := os.Getenv(limitVar); path != "" {
-		signal.Ignore(syscall.SIGXFSZ)
 		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 1 << 20, Max: 1 << 20}); err != nil {
 			t.Fatal(err)
 		}
