@@ -3,10 +3,12 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"iter"
 	"sync"
+	"time"
 
 	"github.com/xnode-p2p/xnode/core/peer"
 )
@@ -129,39 +131,110 @@ func (r Routers) PutValue(ctx context.Context, key string, value []byte) error {
 	return each(FindAll[ValueStore](r.Of), func(store ValueStore) error { return store.PutValue(ctx, key, value) })
 }
 
-// GetValue implements [ValueStore]: the first counts that has a record.
+// GetValue implements [ValueStore]: all are asked at once, and the best record
+// counts that any of them has.
 func (r Routers) GetValue(ctx context.Context, key string) ([]byte, error) {
-	return first(ctx, FindAll[ValueStore](r.Of), func(store ValueStore) ([]byte, error) { return store.GetValue(ctx, key) })
+	stores := FindAll[ValueStore](r.Of)
+	if len(stores) == 1 {
+		return stores[0].GetValue(ctx, key)
+	}
+	var best []byte
+	for value, err := range r.values(ctx, key, stores, func(ctx context.Context, store ValueStore) iter.Seq2[[]byte, error] {
+		return func(yield func([]byte, error) bool) { yield(store.GetValue(ctx, key)) }
+	}) {
+		if err != nil {
+			return nil, err
+		}
+		best = value
+	}
+	return best, nil
 }
 
-// SearchValue implements [ValueStore]: the first counts that has a record.
+// SearchValue implements [ValueStore]: all are asked at once, and what is yielded
+// is better than what any of them had before.
 func (r Routers) SearchValue(ctx context.Context, key string) iter.Seq2[[]byte, error] {
 	stores := FindAll[ValueStore](r.Of)
+	if len(stores) == 1 {
+		return stores[0].SearchValue(ctx, key)
+	}
+	return r.values(ctx, key, stores, func(ctx context.Context, store ValueStore) iter.Seq2[[]byte, error] {
+		return store.SearchValue(ctx, key)
+	})
+}
+
+// lateness is how long the others are waited for once one of several has told all
+// that it knows of a record.
+const lateness = 3 * time.Second
+
+// values yields what stores have for a key, each better than the one before, or
+// an error if none has anything.
+func (r Routers) values(ctx context.Context, key string, stores []ValueStore, of func(context.Context, ValueStore) iter.Seq2[[]byte, error]) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		var errs []error
-		for _, store := range stores {
-			some, failed := false, error(nil)
-			for value, err := range store.SearchValue(ctx, key) {
-				if failed = err; err != nil {
-					break
+		ctx, cancel := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer cancel()
+		type known struct {
+			value []byte
+			by    int
+		}
+		found := make(chan known)
+		ended := make(chan bool, len(stores)) // whether it had any
+		errs := make([]error, len(stores))
+		for i, store := range stores {
+			wg.Go(func() {
+				some := false
+				errs[i] = send(ctx, found, func(yield func(known, error) bool) {
+					for value, err := range of(ctx, store) {
+						if some = some || err == nil; !yield(known{value, i}, err) {
+							return
+						}
+					}
+				})
+				if errs[i] == nil && !some {
+					errs[i] = ErrNotFound
 				}
-				if some = true; !yield(value, nil) {
+				ended <- some
+			})
+		}
+		var best known
+		var late <-chan time.Time
+		for running := len(stores); running > 0; {
+			select {
+			case f := <-found:
+				if best.value != nil && f.by != best.by && !r.better(key, f.value, best.value) {
+					continue
+				}
+				if best = f; !yield(f.value, nil) {
 					return
 				}
-			}
-			if some && failed == nil {
+			case some := <-ended:
+				if running--; some && late == nil {
+					timer := time.NewTimer(lateness)
+					defer timer.Stop()
+					late = timer.C
+				}
+			case <-late:
 				return
 			}
-			if failed == nil {
-				failed = ErrNotFound
-			}
-			errs = append(errs, failed)
-			if some || ctx.Err() != nil {
-				break
-			}
 		}
-		yield(nil, failure(errs))
+		if best.value == nil {
+			yield(nil, failure(errs))
+		}
 	}
+}
+
+// better tells whether a record is better than another, if any module knows.
+func (r Routers) better(key string, value, than []byte) bool {
+	if bytes.Equal(value, than) {
+		return false
+	}
+	for _, judge := range FindAll[ValueJudge](r.Of) {
+		if best, err := judge.SelectValue(key, [][]byte{than, value}); err == nil {
+			return best == 1
+		}
+	}
+	return false
 }
 
 // send passes on what is found, and returns the error that is last.

@@ -3,6 +3,7 @@
 package core_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -128,7 +129,7 @@ func TestRouters(t *testing.T) {
 		},
 		"the second is faster": {
 			modules: running{router{has: "a", after: time.Minute}, 5, router{has: "b", after: time.Second}},
-			peer:    "b", closest: "a", put: "<nil>", providers: "ba", get: "a", found: "a", took: time.Second,
+			peer:    "b", closest: "a", put: "<nil>", providers: "ba", get: "b", found: "b", took: time.Second,
 		},
 		"the first fails": {
 			modules: running{router{err: boom, after: time.Second}, router{has: "b", after: time.Minute}},
@@ -149,7 +150,7 @@ func TestRouters(t *testing.T) {
 		},
 		"fails after a record": {
 			modules: running{router{has: "a", err: boom}, router{has: "b", after: time.Second}},
-			peer:    "b", closest: "b", put: "<nil>", providers: "ab", get: "b", found: "a boom", took: time.Second,
+			peer:    "b", closest: "b", put: "<nil>", providers: "ab", get: "b", found: "a", took: time.Second,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -233,7 +234,7 @@ func TestRoutersAskInOrder(t *testing.T) {
 	r := core.Routers{Of: running{
 		router{has: "a", asked: &asked, err: core.ErrNotFound}, router{has: "b", asked: &asked}, router{has: "c", asked: &asked},
 	}}
-	if _, err := r.GetValue(t.Context(), "/v/k"); err != nil {
+	if _, err := r.ClosestPeers(t.Context(), []byte("k")); err != nil {
 		t.Error(err)
 	}
 	if !slices.Equal(asked, []string{"a", "b"}) {
@@ -242,7 +243,51 @@ func TestRoutersAskInOrder(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	asked = nil
-	if _, err := r.GetValue(ctx, "/v/k"); err == nil || len(asked) > 1 {
+	if _, err := r.ClosestPeers(ctx, []byte("k")); err == nil || len(asked) > 1 {
 		t.Errorf("after the end: %v, asked %v", err, asked)
+	}
+}
+
+// judge takes the later letter for the better record.
+type judge struct{}
+
+func (judge) SelectValue(_ string, values [][]byte) (best int, err error) {
+	for i, v := range values {
+		if bytes.Compare(v, values[best]) > 0 {
+			best = i
+		}
+	}
+	return best, nil
+}
+
+// Of what several have, the best counts, not what came first; but who is late is
+// not waited for without end.
+func TestRoutersTakeTheBestValue(t *testing.T) {
+	for name, tt := range map[string]struct {
+		modules     running
+		get, search string
+		took        time.Duration // of the first
+	}{
+		"the best comes later": {running{judge{}, router{has: "b"}, router{has: "c", after: 2 * time.Second}}, "c", "bc", 2 * time.Second},
+		"the best comes first": {running{router{has: "c"}, router{has: "b", after: 2 * time.Second}, judge{}}, "c", "c", 2 * time.Second},
+		"one is late":          {running{judge{}, router{has: "b"}, router{has: "c", after: time.Hour}}, "b", "b", 3 * time.Second},
+		"one fails late":       {running{judge{}, router{has: "b"}, router{err: errors.New("boom"), after: time.Hour}}, "b", "b", 3 * time.Second},
+		"nobody judges":        {running{router{has: "b"}, router{has: "c", after: time.Second}}, "b", "b", time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, start := core.Routers{Of: tt.modules}, time.Now()
+				value, err := r.GetValue(t.Context(), "/v/k")
+				if string(value) != tt.get || err != nil {
+					t.Errorf("get: %q, %v, want %q", value, err, tt.get)
+				}
+				if took := time.Since(start); took != tt.took {
+					t.Errorf("took %v, want %v", took, tt.took)
+				}
+				if got := told(r.SearchValue(t.Context(), "/v/k"), func(b []byte) string { return string(b) }); got != tt.search {
+					t.Errorf("search: %q, want %q", got, tt.search)
+				}
+			})
+		})
 	}
 }

@@ -54,6 +54,14 @@ type ValueStore interface {
 	SearchValue(ctx context.Context, key string) iter.Seq2[[]byte, error]
 }
 
+// ValueJudge is the role of a [ValueStore] that can tell which of some records is
+// the best, which several of them together need.
+type ValueJudge interface {
+	// SelectValue returns which of the valid records of a key is the best. It
+	// fails for keys of namespaces that it does not know.
+	SelectValue(key string, values [][]byte) (best int, err error)
+}
+
 // Meeting lets those find each other who use the same namespace, which is any
 // text of 1 to [MaxNamespace] bytes.
 type Meeting interface {

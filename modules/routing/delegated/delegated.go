@@ -166,19 +166,23 @@ func (d *Delegated) Close() error {
 	return nil
 }
 
-// servers are the endpoints, each a router of its own.
-type servers []*endpoint
+// servers are the endpoints, each a router of its own, and what judges the records
+// that they have.
+type servers struct {
+	endpoints []*endpoint
+	judge     core.ValueJudge
+}
 
 // Modules implements [core.Modules].
 func (s servers) Modules() []any {
-	list := make([]any, 0, len(s))
-	for _, e := range s {
+	list := make([]any, 0, len(s.endpoints)+1)
+	for _, e := range s.endpoints {
 		list = append(list, e)
 	}
-	return list
+	return append(list, struct{ core.ValueJudge }{s.judge})
 }
 
-func (d *Delegated) all() core.Routers { return core.Routers{Of: servers(d.endpoints)} }
+func (d *Delegated) all() core.Routers { return core.Routers{Of: servers{d.endpoints, d}} }
 
 // FindPeer implements [core.PeerRouting].
 func (d *Delegated) FindPeer(ctx context.Context, p peer.ID) (peer.AddrInfo, error) {
@@ -211,39 +215,17 @@ func (d *Delegated) PutValue(ctx context.Context, key string, value []byte) erro
 
 // GetValue implements [core.ValueStore].
 func (d *Delegated) GetValue(ctx context.Context, key string) ([]byte, error) {
-	var best []byte
-	for value, err := range d.SearchValue(ctx, key) {
-		if err != nil && best == nil {
-			return nil, err
-		} else if err == nil {
-			best = value
-		}
-	}
-	return best, nil
+	return d.all().GetValue(ctx, key)
 }
 
-// SearchValue implements [core.ValueStore]: one server after the other is asked.
+// SearchValue implements [core.ValueStore].
 func (d *Delegated) SearchValue(ctx context.Context, key string) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		var best []byte
-		var errs []error
-		for _, e := range d.endpoints {
-			value, err := e.GetValue(ctx, key)
-			if err == nil && best != nil && (string(value) == string(best) || d.records.Replaces(key, value, best) != nil) {
-				continue
-			}
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			if best = value; !yield(value, nil) {
-				return
-			}
-		}
-		if best == nil {
-			yield(nil, errors.Join(errs...))
-		}
-	}
+	return d.all().SearchValue(ctx, key)
+}
+
+// SelectValue implements [core.ValueJudge].
+func (d *Delegated) SelectValue(key string, values [][]byte) (int, error) {
+	return d.records.Select(key, values)
 }
 
 var (
@@ -251,6 +233,7 @@ var (
 	_ core.PeerRouting    = (*Delegated)(nil)
 	_ core.ContentRouting = (*Delegated)(nil)
 	_ core.ValueStore     = (*Delegated)(nil)
+	_ core.ValueJudge     = (*Delegated)(nil)
 	_ caddy.Provisioner   = (*Delegated)(nil)
 	_ caddy.Validator     = (*Delegated)(nil)
 )

@@ -50,5 +50,6 @@ var (
 	_ core.PeerRouting    = (*Kad)(nil)
 	_ core.ContentRouting = (*Kad)(nil)
 	_ core.ValueStore     = (*Kad)(nil)
+	_ core.ValueJudge     = (*Kad)(nil)
 	_ core.Meeting        = (*Kad)(nil)
 )

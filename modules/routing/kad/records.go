@@ -133,6 +133,11 @@ func (k *Kad) checkRecordKey(key string) error {
 	return err
 }
 
+// SelectValue implements [core.ValueJudge].
+func (k *Kad) SelectValue(key string, values [][]byte) (best int, err error) {
+	return k.validators.Select(key, values)
+}
+
 // better tells whether a valid value is better than another.
 func (k *Kad) better(key string, value, than []byte) bool {
 	if bytes.Equal(value, than) {
