@@ -34,7 +34,7 @@ others, whom it knows, how large it takes the network to be, what it keeps for
 others, and the requests it has answered and sent.
 
 JSON: [{"protocol", "server", "peers", "buckets", "network_size", "records":
-{"entries", "bytes"}, "providers": {"entries", "bytes"}, "kept", "served",
+{"entries", "bytes"}, "providers": {"entries", "bytes"}, "kept", "kept_records", "served",
 "refused", "delayed", "asked", "failed", "streams"}]`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.statsDHT(cmd.Context()) },
@@ -69,6 +69,7 @@ func (c *cli) statsDHT(ctx context.Context) error {
 			row("  records\t%d, %d bytes", s.Records.Entries, s.Records.Bytes)
 			row("  providers\t%d, %d bytes", s.Providers.Entries, s.Providers.Bytes)
 			row("  kept provided\t%d", s.Kept)
+			row("  kept records\t%d", s.KeptRecords)
 			for _, name := range sortedKeys(s.Served) {
 				row("  served %s\t%d", escapeLines(name), s.Served[name])
 			}

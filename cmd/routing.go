@@ -246,17 +246,32 @@ func (c *cli) writeFile(name string, b []byte) error {
 }
 
 func (c *cli) putCommand() *cobra.Command {
-	return c.routes("put", &cobra.Command{
+	var keep, stop bool
+	cmd := c.routes("put", &cobra.Command{
 		Use:   "put KEY FILE",
 		Short: "Stores a record with others",
 		Long: `put stores a record under a key with the peers that are closest to it. Its bytes
 are those of a file, or with - those of standard input. Peers refuse it if it
-does not prove itself, or if it is worse than what they have.
+does not prove itself, or if it is worse than what they have. They forget it after
+a day or two; with --keep they are sent it again until it has ended, there is a
+better one, or 'xnode routing put --stop KEY'.
 
 KEY is /ipns/NAME or /pk/PEER, the name in base58 or as a CID, or a key of a
 namespace of a private network.`,
-		Args: cobra.ExactArgs(2),
+		Args: func(_ *cobra.Command, args []string) error {
+			switch {
+			case stop && len(args) != 1:
+				return errors.New("want the KEY alone with --stop")
+			case !stop && len(args) != 2:
+				return errors.New("want a KEY and a FILE")
+			}
+			return nil
+		},
 	}, func(ctx context.Context, l *lookup, args []string) (err error) {
+		l.request.Keep, l.request.Stop = keep, stop
+		if stop {
+			return l.run(ctx, "forgetting "+args[0], func(node.Found) error { return nil })
+		}
 		if l.request.Value, err = c.readFile(args[1]); err != nil {
 			return err
 		}
@@ -266,6 +281,10 @@ namespace of a private network.`,
 		_, err = fmt.Fprintf(c.out, "put %s success\n", escapeLines(args[0]))
 		return err
 	})
+	cmd.Flags().BoolVar(&keep, "keep", false, "go on storing it, also when the node has been started again")
+	cmd.Flags().BoolVar(&stop, "stop", false, "no longer go on storing it")
+	cmd.MarkFlagsMutuallyExclusive("keep", "stop")
+	return cmd
 }
 
 // readFile reads a file, or standard input. A value that is too large for a

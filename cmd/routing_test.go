@@ -148,6 +148,13 @@ func (*oracle) Crawl(context.Context) iter.Seq2[core.CrawledPeer, error] {
 
 func (*oracle) Keep(context.Context, []byte) error { return nil }
 func (*oracle) Unkeep([]byte) error                { return errors.New("was not kept") }
+func (*oracle) UnkeepValue(string) error           { return errors.New("was not kept") }
+func (*oracle) KeepValue(_ context.Context, key string, value []byte) error {
+	if key != "/v/text" || string(value) != "hello" {
+		return errors.New("another record")
+	}
+	return nil
+}
 func (*oracle) Kept() iter.Seq2[[]byte, error]     { return func(func([]byte, error) bool) {} }
 
 var (
@@ -200,6 +207,7 @@ func TestRoutingCommands(t *testing.T) {
 		{"routing get /ipns/" + two, "its record\n"},
 		{"routing get /ipns/" + known(2).ID.CID(), "its record\n"},
 		{"routing put /v/text hello", "put /v/text success\n"},
+		{"routing put --keep /v/text hello", "put /v/text success\n"},
 		{"routing get --json /v/text", `{"value":"aGVsbG8="}` + "\n"},
 		{"routing findpeer --json " + two, `{"peer":"` + two + `","addrs":["/ip4/192.0.2.2/tcp/1","/ip4/192.0.2.2/tcp/2"]}` + "\n"},
 	} {

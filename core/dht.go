@@ -24,6 +24,12 @@ type DHT interface {
 	Keep(ctx context.Context, key []byte) error
 	// Unkeep ends what Keep began. Others forget it in time.
 	Unkeep(key []byte) error
+	// KeepValue stores a record, as [ValueStore] does, and again and again until
+	// UnkeepValue is called, the record has ended, or others have a better one.
+	// That outlives the node.
+	KeepValue(ctx context.Context, key string, value []byte) error
+	// UnkeepValue ends what KeepValue began. Others forget it in time.
+	UnkeepValue(key string) error
 	// Kept yields the keys of the content that is kept provided.
 	Kept() iter.Seq2[[]byte, error]
 }
@@ -42,8 +48,10 @@ type DHTStats struct {
 	// Records and Providers are what is kept for others.
 	Records   TableStat `json:"records"`
 	Providers TableStat `json:"providers"`
-	// Kept is how much content this node keeps provided.
-	Kept int `json:"kept"`
+	// Kept is how much content this node keeps provided, KeptRecords how many
+	// records it keeps stored with others.
+	Kept        int `json:"kept"`
+	KeptRecords int `json:"kept_records"`
 	// Served counts requests of others by type, Refused those that were not
 	// answered, Delayed those of peers that sent too many.
 	Served  map[string]uint64 `json:"served"`

@@ -30,7 +30,7 @@ type RoutingRequest struct {
 	// Count ends the search for providers, or a crawl, after so many; zero means
 	// when there are no more.
 	Count int `json:"count,omitempty"`
-	// Keep has content provided again and again; Stop ends that.
+	// Keep has content provided, or a record put, again and again; Stop ends that.
 	Keep bool `json:"keep,omitempty"`
 	Stop bool `json:"stop,omitempty"`
 	// Trace adds the steps of the look-up to the answer.
@@ -210,7 +210,17 @@ func putValue(ctx context.Context, h *host.Host, q RoutingRequest, _ emit) error
 	if err != nil {
 		return badRequest{err}
 	}
-	return core.Routers{Of: h}.PutValue(ctx, key, q.Value)
+	if !q.Keep && !q.Stop {
+		return core.Routers{Of: h}.PutValue(ctx, key, q.Value)
+	}
+	dht, ok := core.Find[core.DHT](h)
+	switch {
+	case !ok:
+		return node.ErrNoDHT
+	case q.Stop:
+		return dht.UnkeepValue(key)
+	}
+	return dht.KeepValue(ctx, key, q.Value)
 }
 
 // crawl asks everybody for everybody they know.

@@ -39,16 +39,17 @@ type dht struct {
 	protocol string
 	scope    scope
 
-	contacts  *contacts
-	lines     *lines
-	guests    guests
-	providers *providers
-	values    *values
-	saved     core.Table // see saveContacts
-	kept      *kept
-	sizes     *sizes
-	atlas     atlas
-	stats     counters
+	contacts   *contacts
+	lines      *lines
+	guests     guests
+	providers  *providers
+	values     *values
+	saved      core.Table // see saveContacts
+	kept       *kept
+	keptValues *keptValues
+	sizes      *sizes
+	atlas      atlas
+	stats      counters
 
 	done       chan struct{} // closed when it is to end
 	wg         sync.WaitGroup
@@ -88,7 +89,7 @@ func newDHT(k *Kad, node core.Node, storage core.Storage, protocol string, s sco
 	}
 	d.sizes = newSizes(k)
 	d.contacts = newContacts(k, node, s)
-	d.providers, d.values, d.kept = newProviders(k), newValues(k), new(kept)
+	d.providers, d.values, d.kept, d.keptValues = newProviders(k), newValues(k), new(kept), new(keptValues)
 	if err := d.openTables(storage); err != nil {
 		return nil, err
 	}
@@ -121,6 +122,7 @@ func (d *dht) openTables(storage core.Storage) error {
 		{"records", core.Quota{Bytes: d.kad.MaxRecords}, &d.values.table},
 		{"peers", core.Quota{Entries: maxSaved}, &d.saved},
 		{"kept", core.Quota{}, &d.kept.table},
+		{"kept-records", core.Quota{}, &d.keptValues.table},
 	} {
 		opened, err := storage.Table("kad"+d.protocol+"/"+t.name, t.quota)
 		if err != nil {
@@ -133,7 +135,7 @@ func (d *dht) openTables(storage core.Storage) error {
 
 func (d *dht) closeTables() error {
 	var errs []error
-	for _, t := range []core.Table{d.providers.table, d.values.table, d.saved, d.kept.table} {
+	for _, t := range []core.Table{d.providers.table, d.values.table, d.saved, d.kept.table, d.keptValues.table} {
 		if t != nil {
 			errs = append(errs, t.Close())
 		}

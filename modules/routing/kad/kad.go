@@ -110,7 +110,8 @@ type Kad struct {
 	// Default: "10m".
 	Refresh core.Duration `json:"refresh,omitempty"`
 	// Republish is how often content that is to be kept provided is announced
-	// anew, and records that are to be kept are.
+	// anew, and records that are to be kept are stored anew, as whoever has made
+	// them has to see to: others forget both after their validity.
 	// Default: "22h".
 	Republish core.Duration `json:"republish,omitempty"`
 	// Validity is how long records and providers that others sent are kept.

@@ -101,6 +101,7 @@ func (k *Kad) republish(d *dht) {
 		}
 		if d.contacts.size() > 0 {
 			k.announceDue(d)
+			k.putDue(d)
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package kad
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -107,6 +108,51 @@ func TestKeptIsProvidedAgain(t *testing.T) {
 					t.Errorf("day %d: %d providers of %s, want %d", day, found, key, want)
 				}
 			}
+		}
+		server.Close()
+		k.Close()
+	})
+}
+
+// TestKeptRecordsAreStoredAgain stores what is kept before others forget it, until
+// somebody has a better record, or it is not to be kept.
+func TestKeptRecordsAreStoredAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := coretest.FakeNodes(t, 2)
+		server, k := start(t, n[1], ""), start(t, n[0], `"mode": "client"`)
+		server.validators["n"], k.validators["n"] = rising{}, rising{}
+		befriend(t, n[0], k, n[1])
+		if err := k.KeepValue(t.Context(), "/n/kept", []byte("invalid")); err == nil {
+			t.Error("what is not valid is kept")
+		}
+		for key, value := range map[string]byte{"/n/kept": 7, "/n/better": 3, "/n/ended": 4} {
+			if err := k.KeepValue(t.Context(), key, []byte{value}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := k.PutValue(t.Context(), "/n/once", []byte{1}); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.UnkeepValue("/n/ended"); err != nil {
+			t.Error(err)
+		}
+		if got := k.Stats()[0].KeptRecords; got != 2 {
+			t.Errorf("%d are kept", got)
+		}
+		if err := server.dhts[0].values.put("/n/better", &record.ValueRecord{Key: "/n/better", Value: []byte{9}}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			time.Sleep(24 * time.Hour)
+		}
+		for key, want := range map[string]byte{"/n/kept": 7, "/n/better": 0, "/n/once": 0, "/n/ended": 0} {
+			r, err := server.dhts[0].values.get(key)
+			if want == 0 && !errors.Is(err, core.ErrNotFound) || want > 0 && (err != nil || r.Value[0] != want) {
+				t.Errorf("%s: %+v, %v", key, r, err)
+			}
+		}
+		if got := k.Stats()[0].KeptRecords; got != 1 {
+			t.Errorf("%d are kept", got)
 		}
 		server.Close()
 		k.Close()

@@ -43,7 +43,8 @@ func (d *dht) describe() core.DHTStats {
 	s.Records, _ = d.values.table.Stat()
 	s.Providers, _ = d.providers.table.Stat()
 	kept, _ := d.kept.table.Stat()
-	s.Kept = kept.Entries
+	values, _ := d.keptValues.table.Stat()
+	s.Kept, s.KeptRecords = kept.Entries, values.Entries
 	return s
 }
 
