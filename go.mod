@@ -11,6 +11,7 @@ require (
 	github.com/google/go-cmp v0.7.0
 	github.com/ipfs/go-cid v0.6.2
 	github.com/libp2p/go-buffer-pool v0.0.2
+	github.com/libp2p/go-netroute v0.4.0
 	github.com/mholt/acmez/v3 v3.1.7
 	github.com/mr-tron/base58 v1.3.0
 	github.com/multiformats/go-multiaddr v0.16.1

@@ -3,6 +3,7 @@
 package core
 
 import (
+	"net/netip"
 	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -35,4 +36,29 @@ type Reach struct {
 // reached.
 type ReachReporter interface {
 	Reach() Reach
+}
+
+// PortMaps is what a router that the node asked for ports has given it.
+type PortMaps struct {
+	// Gateway is the router's address; invalid if there is none.
+	Gateway netip.Addr
+	// Method is how it was asked: "pcp", "nat-pmp" or "upnp"; empty if it
+	// answers in no way.
+	Method string
+	// Maps are the ports that it forwards.
+	Maps []PortMap
+	// Err is why there is nothing, or less than was asked for.
+	Err error
+}
+
+// PortMap is a port that a router forwards.
+type PortMap struct {
+	Network string // "tcp" or "udp"
+	Inside  netip.AddrPort
+	Outside netip.AddrPort
+}
+
+// PortMapper is the role of a module that asks routers for ports.
+type PortMapper interface {
+	PortMaps() PortMaps
 }

@@ -20,6 +20,7 @@ import (
 	_ "github.com/xnode-p2p/xnode/modules/muxer/mplex"
 	_ "github.com/xnode-p2p/xnode/modules/muxer/yamux"
 	_ "github.com/xnode-p2p/xnode/modules/nat/autonat"
+	_ "github.com/xnode-p2p/xnode/modules/nat/portmap"
 	_ "github.com/xnode-p2p/xnode/modules/nat/relay"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/echo"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/perf"
