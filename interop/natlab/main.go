@@ -4,7 +4,7 @@
 // behind a router with NAT, and a network between them that stands for the
 // Internet. All of it is made of network namespaces, see interop/internal/lan.
 //
-//	go run ./interop/natlab [punch] [recover] [--peers go] [--only quic,cone-cone,clean] [--runs 10]
+//	go run ./interop/natlab [punch] [recover] [reach] [--peers go] [--only quic,cone-cone,clean] [--runs 10]
 //
 // punch: a node behind one router dials one behind another through a relay, and both
 // try to make a direct connection of it (DCUtR). It fails if this project's peer
@@ -13,6 +13,10 @@
 //
 // recover: a node behind a router has a bootstrap peer, and loses the connection to
 // it. It fails if there is none again within 15 s.
+//
+// reach: a node behind a router finds out whether it can be reached, and asks the
+// router for its ports. It fails if it finds out what is not so, or if the router
+// forwards ports after the node has ended.
 package main
 
 import (
@@ -67,9 +71,10 @@ func main() {
 const (
 	partPunch   = "punch"
 	partRecover = "recover"
+	partReach   = "reach"
 )
 
-var parts = []string{partPunch, partRecover}
+var parts = []string{partPunch, partRecover, partReach}
 
 // options say what is tried.
 type options struct {
@@ -145,6 +150,7 @@ func (o *options) main(ctx context.Context) (failed bool, err error) {
 type report struct {
 	Punch   []*cell     `json:"punch,omitempty"`
 	Recover []*recovery `json:"recover,omitempty"`
+	Reach   []*reaching `json:"reach,omitempty"`
 }
 
 // run tries everything and prints what came of it.
@@ -174,6 +180,17 @@ func (o *options) run(ctx context.Context, chosen []peers.Peer, binary string) (
 		}
 		failed = failed || !c.OK
 		return fmt.Sprintf("%s: after %.1f s", c, c.After)
+	})
+	if slices.Contains(o.parts, partReach) {
+		r.Reach = reachings()
+	}
+	o.each(len(r.Reach), func(i int) string {
+		c := r.Reach[i]
+		if err := c.try(ctx, i, binary); err != nil {
+			c.OK, c.Error = false, err.Error()
+		}
+		failed = failed || !c.OK
+		return fmt.Sprintf("%s: %s after %.1f s %s", c, c.Got, c.After, c.Error)
 	})
 	if err := ctx.Err(); err != nil {
 		return true, context.Cause(ctx)

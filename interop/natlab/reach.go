@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/xnode-p2p/xnode/interop/internal/lan"
+)
+
+// reachTime is how long a node may take to find out how it can be reached.
+const reachTime = 90 * time.Second
+
+// reaching is a node behind a router that finds out, with AutoNAT and from one
+// server on the Internet, whether it can be reached; and asks the router for its
+// ports.
+type reaching struct {
+	Router lan.NAT  `json:"router"`
+	Method string   `json:"method,omitempty"` // how the router is asked for ports; empty for every way
+	Want   string   `json:"want"`
+	Got    string   `json:"got"`
+	After  float64  `json:"after_seconds"`
+	Mapped []string `json:"mapped,omitempty"` // the addresses that the router forwards, and that can be reached
+	OK     bool     `json:"ok"`
+	Error  string   `json:"error,omitempty"`
+}
+
+func reachings() []*reaching {
+	return []*reaching{
+		{Router: lan.Cone, Want: "private"},
+		{Router: lan.FullCone, Want: "public"},
+		{Router: lan.Symmetric, Want: "private"},
+		{Router: lan.UDPBlock, Want: "private"},
+		{Router: lan.UPnP, Want: "public", Method: "pcp"},
+		{Router: lan.UPnP, Want: "public", Method: "nat-pmp"},
+		{Router: lan.UPnP, Want: "public", Method: "upnp"},
+	}
+}
+
+func (r *reaching) String() string {
+	return strings.TrimSpace(fmt.Sprintf("reach %s %s", r.Router, r.Method))
+}
+
+func (r *reaching) try(ctx context.Context, number int, xnode string) (err error) {
+	l, err := newLab(ctx, fmt.Sprintf("v%d", number), r.Router, lan.Cone, lan.Shape{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.close()) }()
+	ends := []string{fmt.Sprintf("/ip4/%s/tcp/4001", l.relayAddr), fmt.Sprintf("/ip4/%s/udp/4001/quic-v1", l.relayAddr)}
+	server, err := startNode(ctx, xnode, l.relay, fmt.Sprintf(`"listen": [%q, %q], "nat": {"autonat": {"roles": ["server"],
+		"server": {"requests": 600, "peer_requests": 600, "requests_v1": 600, "peer_requests_v1": 600}}}`, ends[0], ends[1]))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.close()) }()
+	var id struct{ Peer string }
+	if err := server.askJSON(ctx, &id, "id"); err != nil {
+		return err
+	}
+	router, methods := l.sides[0].router, ""
+	if r.Method != "" {
+		methods = fmt.Sprintf(`"methods": [%q]`, r.Method)
+	}
+	n, end, err := runNode(ctx, xnode, l.sides[0].host, fmt.Sprintf(`"listen": ["/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1"],
+		"nat": {"autonat": {"roles": ["client"], "confirmations": 1, "retry": "2s", "recheck": "10s"}, "portmap": {%s}},
+		"discovery": {"bootstrap": {"peers": ["%s/p2p/%s"]}}`, methods, ends[0], id.Peer))
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	err = r.await(ctx, n, router.Address().String())
+	r.After = time.Since(begun).Seconds()
+	maps := func() (ports int, text string) {
+		if r.Router == lan.UPnP && err == nil {
+			text, err = router.Maps(ctx)
+		}
+		return strings.Count(text, "dnat"), text
+	}
+	ports, before := maps()
+	if err = errors.Join(err, end()); err != nil {
+		return err
+	}
+	left, after := maps()
+	if err == nil && r.Router == lan.UPnP && (ports != 2 || left != 0) {
+		err = fmt.Errorf("the router forwards, while the node runs and after SIGTERM:\n%s\n%s", before, after)
+	}
+	r.OK = err == nil
+	return err
+}
+
+// await waits until the node says what is wanted: at a router that forwards ports,
+// of the two addresses outside too.
+func (r *reaching) await(ctx context.Context, n *node, outside string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, reachTime, fmt.Errorf("no verdict within %v", reachTime))
+	defer cancel()
+	for {
+		var reach struct {
+			Reachability string
+			Addrs        []struct{ Addr, Reachability string }
+		}
+		if err := n.askJSON(ctx, &reach, "addrs", "reach"); err == nil {
+			r.Got, r.Mapped = reach.Reachability, nil
+			for _, a := range reach.Addrs {
+				if strings.Contains(a.Addr, "/"+outside+"/") && a.Reachability == "public" {
+					r.Mapped = append(r.Mapped, a.Addr)
+				}
+			}
+			if r.Got == r.Want && (r.Router != lan.UPnP || len(r.Mapped) == 2) {
+				return nil
+			}
+			if r.Got != r.Want && r.Got != "unknown" && r.Router != lan.UPnP {
+				return fmt.Errorf("the node takes itself for %s", r.Got)
+			}
+		}
+		if err := sleep(ctx, pingBreak); err != nil {
+			return fmt.Errorf("%w; it says %s, mapped %v", err, r.Got, r.Mapped)
+		}
+	}
+}
+
+// runNode runs a node in the foreground; end sends it SIGTERM and waits.
+func runNode(ctx context.Context, binary string, on *lan.Host, config string) (n *node, end func() error, err error) {
+	n = &node{host: on, binary: binary}
+	if n.folder, err = os.MkdirTemp("", "natlab"); err != nil {
+		return nil, nil, err
+	}
+	file := filepath.Join(n.folder, "node.json")
+	if err := os.WriteFile(file, []byte(`{"apps": {"xnode": {`+config+`}}}`), 0o600); err != nil {
+		return nil, nil, err
+	}
+	cmd := n.command(ctx, "run", "-c", file)
+	if err := cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	return n, func() error {
+		err := errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait())
+		return errors.Join(err, os.RemoveAll(n.folder))
+	}, nil
+}
