@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	"github.com/xnode-p2p/xnode/modules/transport/internal/dtlslink"
 )
 
 const (
@@ -31,7 +33,7 @@ type association struct {
 	name      name
 	addresses []netip.AddrPort // at most maxAddresses
 	waiting   *list.Element    // in demux.idle; nil once there is a link
-	link      *link
+	link      *dtlslink.Link
 }
 
 // demux tells the datagrams of a listener's port apart. It answers binding
@@ -40,7 +42,7 @@ type association struct {
 type demux struct {
 	packets net.PacketConn
 	// begin makes a link for a remote, nil if there is not to be one.
-	begin func(remote netip.AddrPort, a *association) *link
+	begin func(remote netip.AddrPort, a *association) *dtlslink.Link
 
 	running sync.WaitGroup
 
@@ -57,7 +59,7 @@ func newDemux() *demux {
 
 // run reads datagrams until the packets are closed.
 func (d *demux) run() {
-	b := make([]byte, maxDatagram)
+	b := make([]byte, dtlslink.MaxDatagram)
 	for {
 		n, from, err := d.packets.ReadFrom(b)
 		if err != nil {
@@ -80,7 +82,7 @@ func (d *demux) handle(b []byte, from netip.AddrPort, udp *net.UDPAddr) {
 		}
 	case first >= minDTLS && first < maxDTLS:
 		if l := d.link(b, from); l != nil {
-			l.receive(b)
+			l.Receive(b)
 		}
 	}
 }
@@ -101,9 +103,9 @@ func (d *demux) bind(b []byte, from netip.AddrPort) []byte {
 		return nil
 	}
 	if l != nil {
-		l.heard()
+		l.Heard()
 		if m.nominated {
-			l.moveTo(from)
+			l.MoveTo(from)
 		}
 	}
 	if answer := respond(m, from, c.listener); len(answer) <= len(b) {
@@ -114,7 +116,7 @@ func (d *demux) bind(b []byte, from netip.AddrPort) []byte {
 
 // enter notes that a remote sends from an address. It returns false if it may
 // not.
-func (d *demux) enter(n name, from netip.AddrPort) (*link, bool) {
+func (d *demux) enter(n name, from netip.AddrPort) (*dtlslink.Link, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	a, there := d.byName[n], d.byAddr[from]
@@ -155,15 +157,15 @@ func (d *demux) forgetLocked(a *association) {
 }
 
 // link returns the connection that a DTLS datagram is for, which it may begin.
-func (d *demux) link(b []byte, from netip.AddrPort) *link {
+func (d *demux) link(b []byte, from netip.AddrPort) *dtlslink.Link {
 	d.mu.Lock()
 	a := d.byAddr[from]
-	var l *link
+	var l *dtlslink.Link
 	if a != nil {
 		l = a.link
 	}
 	d.mu.Unlock()
-	if a == nil || l != nil || !isClientHello(b) {
+	if a == nil || l != nil || !dtlslink.IsClientHello(b) {
 		return l
 	}
 	return d.begin(from, a)
@@ -172,7 +174,7 @@ func (d *demux) link(b []byte, from netip.AddrPort) *link {
 // attach gives an association its link. It returns false if the association is
 // forgotten, or nobody accepts connections any more. This is the only goroutine
 // that attaches.
-func (d *demux) attach(a *association, l *link) bool {
+func (d *demux) attach(a *association, l *dtlslink.Link) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if a.waiting == nil || d.users == 0 {

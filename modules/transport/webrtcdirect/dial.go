@@ -17,6 +17,7 @@ import (
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
+	"github.com/xnode-p2p/xnode/modules/transport/internal/dtlslink"
 )
 
 const (
@@ -35,7 +36,7 @@ const (
 // dialled is the socket of a connection to a listener.
 type dialled struct {
 	udp        *net.UDPConn
-	link       *link
+	link       *dtlslink.Link
 	username   string // of the requests
 	fragment   []byte // of both sides, and the password
 	tieBreaker uint64
@@ -88,7 +89,7 @@ func (t *Transport) dialAt(ctx context.Context, at netip.AddrPort, s setup) (*co
 	if c.local, err = address(d.udp.LocalAddr().(*net.UDPAddr).AddrPort()); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	d.link.watch(time.Duration(t.IdleTimeout))
+	d.link.Watch(time.Duration(t.IdleTimeout))
 	return c, nil
 }
 
@@ -110,7 +111,7 @@ func open(at netip.AddrPort) (*dialled, error) {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // it cannot fail
 	d.tieBreaker = binary.BigEndian.Uint64(b[:])
-	d.link = newLink(udp.LocalAddr(), at, d.send, func() {
+	d.link = dtlslink.New(udp.LocalAddr(), at, d.send, func() {
 		close(d.done)
 		_ = udp.Close()
 		d.wg.Wait()
@@ -126,7 +127,7 @@ func (d *dialled) send(b []byte, _ *net.UDPAddr) error {
 // read receives datagrams until the link is closed. Errors are those of single
 // datagrams, such as that nobody listens.
 func (d *dialled) read() {
-	b := make([]byte, maxDatagram)
+	b := make([]byte, dtlslink.MaxDatagram)
 	for {
 		n, err := d.udp.Read(b)
 		switch {
@@ -136,7 +137,7 @@ func (d *dialled) read() {
 		case b[0] <= 3:
 			d.stun(b[:n])
 		case b[0] >= minDTLS && b[0] < maxDTLS:
-			d.link.receive(b[:n])
+			d.link.Receive(b[:n])
 		}
 	}
 }
@@ -151,14 +152,14 @@ func (d *dialled) stun(b []byte) {
 	switch m.kind {
 	case bindingRequest:
 		if string(m.username) == d.username {
-			_ = d.send(respond(m, d.link.remote.Load().AddrPort(), d.fragment), nil)
+			_ = d.send(respond(m, d.link.RemoteAddr().(*net.UDPAddr).AddrPort(), d.fragment), nil)
 		}
 	case bindingResponse:
 		d.mu.Lock()
 		latest := m.transaction == d.transaction
 		d.mu.Unlock()
 		if latest {
-			d.link.heard()
+			d.link.Heard()
 			d.first.Do(func() { close(d.answered) })
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/coretest"
+	"github.com/xnode-p2p/xnode/modules/transport/internal/dtlslink"
 )
 
 // listening is a node that listens and echoes, and one that dials it.
@@ -77,7 +78,7 @@ func firstHello(t *testing.T) []byte {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	sent := make(chan []byte, 1)
-	l := newLink(&net.UDPAddr{}, netip.MustParseAddrPort("192.0.2.1:1"), func(b []byte, _ *net.UDPAddr) error {
+	l := dtlslink.New(&net.UDPAddr{}, netip.MustParseAddrPort("192.0.2.1:1"), func(b []byte, _ *net.UDPAddr) error {
 		select {
 		case sent <- bytes.Clone(b):
 			cancel()
@@ -90,11 +91,18 @@ func firstHello(t *testing.T) []byte {
 		t.Fatal("a handshake with nobody")
 	}
 	hello := <-sent
-	if !isClientHello(hello) {
+	if !dtlslink.IsClientHello(hello) {
 		t.Fatalf("the first message is %x", hello)
 	}
 	return hello
 }
+
+// What DTLS records begin with.
+const (
+	recordHeader                       = 13
+	typeAlert, typeHandshake, typeData = 21, 22, 23
+	versionHigh, versionLow            = 0xfe, 0xfd
+)
 
 // clientHello looks like the beginning of a handshake and leads to nothing.
 func clientHello() []byte {
@@ -164,7 +172,7 @@ func TestEvil_A9_Q9_HalfOpenHandshakes(t *testing.T) {
 			send(t, c, clientHello())
 		} else {
 			send(t, c, hello)
-			if n, err := c.Read(b); err != nil || n > len(hello) || !begins(b[:n], 3) {
+			if n, err := c.Read(b); err != nil || n > len(hello) || n < 14 || b[0] != typeHandshake || b[recordHeader] != 3 {
 				t.Fatalf("the answer to a hello is %x, %v, want a request to verify it", b[:n], err)
 			}
 		}
@@ -217,21 +225,21 @@ func TestEvil_Q9_UnprovenDoesNotMove(t *testing.T) {
 	nominates, _ := request(fragment(0)+":"+fragment(0), []byte(fragment(0)), 1)
 	d.bind(nominates, from)
 	a := d.byAddr[from]
-	l := newLink(&net.UDPAddr{}, from, func([]byte, *net.UDPAddr) error { return nil }, func() { d.detach(a) })
+	l := dtlslink.New(&net.UDPAddr{}, from, func([]byte, *net.UDPAddr) error { return nil }, func() { d.detach(a) })
 	defer l.Close()
-	l.prove = func() error { return nil }
+	l.Prove = func() error { return nil }
 	if !d.attach(a, l) {
 		t.Fatal("not attached")
 	}
 	d.bind(nominates, other)
-	if at := l.remote.Load().AddrPort(); at != from {
+	if at := l.RemoteAddr().(*net.UDPAddr).AddrPort(); at != from {
 		t.Errorf("before the proof it moves to %s", at)
 	}
-	if err := l.proven(); err != nil {
+	if err := l.Proven(); err != nil {
 		t.Fatal(err)
 	}
 	d.bind(nominates, other)
-	if at := l.remote.Load().AddrPort(); at != other {
+	if at := l.RemoteAddr().(*net.UDPAddr).AddrPort(); at != other {
 		t.Errorf("after the proof it is at %s", at)
 	}
 }
@@ -239,7 +247,7 @@ func TestEvil_Q9_UnprovenDoesNotMove(t *testing.T) {
 // newTestDemux is one without a socket, and whoever begins gets no connection.
 func newTestDemux() *demux {
 	d := newDemux()
-	d.begin = func(netip.AddrPort, *association) *link { return nil }
+	d.begin = func(netip.AddrPort, *association) *dtlslink.Link { return nil }
 	return d
 }
 
@@ -316,7 +324,7 @@ func TestEvil_Q9_AddressOfAnother(t *testing.T) {
 	from := netip.MustParseAddrPort("192.0.2.1:1")
 	d.bind(checkRequest(t, fragment(0)+":abcd", fragment(0)), from)
 	a := d.byAddr[from]
-	l := newLink(&net.UDPAddr{}, from, func([]byte, *net.UDPAddr) error { return nil }, func() { d.detach(a) })
+	l := dtlslink.New(&net.UDPAddr{}, from, func([]byte, *net.UDPAddr) error { return nil }, func() { d.detach(a) })
 	if !d.attach(a, l) {
 		t.Fatal("not attached")
 	}
@@ -352,10 +360,10 @@ func TestEvil_Q9_Garbage(t *testing.T) {
 	} {
 		for range 20 {
 			send(t, stranger, b)
-			if err := own.send(b, nil); err != nil {
+			if err := own.Send(b); err != nil {
 				t.Fatal(err)
 			}
-			own.receive(b)
+			own.Receive(b)
 		}
 	}
 	echo(t, c)

@@ -17,11 +17,6 @@ import (
 // errCrowded ends a handshake that makes room for others.
 var errCrowded = errors.New("other handshakes needed the place")
 
-// refusal is a DTLS alert in the clear: access denied. It is shorter than what
-// it answers, and tells nothing. Its number is above those of the datagrams that
-// asked for the proof of the address.
-var refusal = []byte{typeAlert, versionHigh, versionLow, 0, 0, 0, 0, 0, 0, 1, 0, 0, 2, 2, 49}
-
 // handshake is an inbound connection until it is accepted.
 type handshake struct {
 	listener *listener

@@ -15,6 +15,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/modules/transport/internal/dtlslink"
 	"github.com/xnode-p2p/xnode/modules/transport/internal/udpport"
 )
 
@@ -88,17 +89,17 @@ func (t *Transport) address(at netip.AddrPort) (ma.Multiaddr, error) {
 
 // begin starts the handshake of a connection, which is admitted once the remote
 // has proven its address: anybody can send the first message in any name.
-func (l *listener) begin(remote netip.AddrPort, a *association) *link {
+func (l *listener) begin(remote netip.AddrPort, a *association) *dtlslink.Link {
 	at, err := address(remote)
 	if err != nil {
 		return nil
 	}
-	link := newLink(l.packets.LocalAddr(), remote, l.send, func() { l.demux.detach(a) })
+	link := dtlslink.New(l.packets.LocalAddr(), remote, l.send, func() { l.demux.detach(a) })
 	h := l.enter(at)
 	if h == nil {
 		return nil
 	}
-	link.prove = h.prove
+	link.Prove = h.prove
 	if !l.demux.attach(a, link) {
 		h.leave()
 		return nil
@@ -119,18 +120,18 @@ func (l *listener) send(b []byte, to *net.UDPAddr) error {
 }
 
 // accept makes a connection on a link and waits until somebody takes it.
-func (l *listener) accept(h *handshake, link *link) error {
+func (l *listener) accept(h *handshake, link *dtlslink.Link) error {
 	ctx, cancel := context.WithTimeoutCause(h.ctx, time.Duration(l.transport.HandshakeTimeout), errTimeout)
 	defer cancel()
 	c, err := l.transport.secure(ctx, link, setup{admitted: h.admitted})
 	if err != nil {
-		if errors.Is(err, errCrowded) && link.admitted.Load() {
-			_ = l.send(refusal, link.remote.Load()) // or it will find out
+		if errors.Is(err, errCrowded) && link.Admitted() {
+			link.Refuse()
 		}
 		return err
 	}
 	c.local, c.remote = l.addr, h.remote
-	link.watch(time.Duration(l.transport.IdleTimeout))
+	link.Watch(time.Duration(l.transport.IdleTimeout))
 	select {
 	case l.accepted <- &inbound{c, h.admission}:
 		return nil

@@ -5,36 +5,25 @@ package webrtcdirect
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"sync"
 
 	ma "github.com/multiformats/go-multiaddr"
-	"github.com/pion/dtls/v3"
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
 	"github.com/xnode-p2p/xnode/modules/security/noise"
+	"github.com/xnode-p2p/xnode/modules/transport/internal/dtlslink"
+	"github.com/xnode-p2p/xnode/modules/transport/internal/pionlog"
 	"github.com/xnode-p2p/xnode/modules/transport/internal/webrtcstream"
 )
 
 // receivePriority is that of the memory for what SCTP receives.
 const receivePriority = 128
 
-var (
-	errWrongCertificate = errors.New("the listener's certificate is not that of the address")
-	errNoCertificate    = errors.New("the remote has no certificate")
-)
-
-// srtpProfiles are offered and accepted because some insist on them. Nothing is
-// ever sent with one.
-var srtpProfiles = []dtls.SRTPProtectionProfile{
-	dtls.SRTP_AEAD_AES_128_GCM,
-	dtls.SRTP_AES128_CM_HMAC_SHA1_80,
-}
+var errWrongCertificate = errors.New("the listener's certificate is not that of the address")
 
 // setup is what a connection is made with.
 type setup struct {
@@ -48,7 +37,7 @@ type setup struct {
 }
 
 // secure makes a connection on a link, which it closes if it fails.
-func (t *Transport) secure(ctx context.Context, l *link, s setup) (_ *conn, err error) {
+func (t *Transport) secure(ctx context.Context, l *dtlslink.Link, s setup) (_ *conn, err error) {
 	c := &conn{link: l}
 	defer func() {
 		if err != nil {
@@ -67,18 +56,22 @@ func (t *Transport) secure(ctx context.Context, l *link, s setup) (_ *conn, err 
 	if err := c.reserve(s.memory, int(t.ReceiveBuffer)); err != nil {
 		return nil, err
 	}
-	session, handshake, err := webrtcstream.New(ctx, l, webrtcstream.Config{
+	session, err := webrtcstream.New(ctx, l, webrtcstream.Config{
 		Client:        s.client,
 		Memory:        s.memory,
 		MaxIncoming:   t.MaxIncomingStreams,
 		ReceiveBuffer: int(t.ReceiveBuffer),
-		Logs:          logs{t.log},
-		Ended:         l.ended,
+		Logs:          pionlog.Logs{To: t.log},
+		Ended:         l.Ended,
 	})
 	if err != nil {
 		return nil, ended(ctx, err)
 	}
 	c.Session = session
+	handshake, err := session.Handshake()
+	if err != nil {
+		return nil, ended(ctx, err)
+	}
 	if err := c.authenticate(ctx, t, handshake, s, remote); err != nil {
 		return nil, ended(ctx, err)
 	}
@@ -99,56 +92,18 @@ func ended(ctx context.Context, err error) error {
 
 // handshake performs that of DTLS, and returns the hash of the remote's
 // certificate. Who the remote is does not follow from it.
-func (t *Transport) handshake(ctx context.Context, l *link, s setup) (remote hash, err error) {
-	shared := []dtls.Option{
-		dtls.WithCertificates(t.certificate.tls),
-		dtls.WithCipherSuites(cipherSuites...),
-		dtls.WithSRTPProtectionProfiles(srtpProfiles...),
-		dtls.WithLoggerFactory(logs{t.log}),
-		dtls.WithInsecureSkipVerify(true), // the hash and Noise are what counts
-	}
-	var c *dtls.Conn
+func (t *Transport) handshake(ctx context.Context, l *dtlslink.Link, s setup) (hash, error) {
+	c := dtlslink.Config{Client: s.client, Certificate: t.certificate.tls, Logs: pionlog.Logs{To: t.log}}
 	if s.client {
-		options := []dtls.ClientOption{dtls.WithVerifyPeerCertificate(s.pinned.verify)}
-		for _, o := range shared {
-			options = append(options, o)
-		}
-		c, err = dtls.ClientWithOptions(handshakeConn{l}, l.RemoteAddr(), options...)
-	} else {
-		options := []dtls.ServerOption{dtls.WithClientAuth(dtls.RequireAnyClientCert)}
-		for _, o := range shared {
-			options = append(options, o)
-		}
-		c, err = dtls.ServerWithOptions(handshakeConn{l}, l.RemoteAddr(), options...)
+		c.Verify = s.pinned.verify
 	}
-	if err != nil {
-		return remote, err
-	}
-	if err := c.HandshakeContext(ctx); err != nil {
-		return remote, errors.Join(err, c.Close())
-	}
-	state, ok := c.ConnectionState()
-	if !ok || len(state.PeerCertificates) == 0 {
-		return remote, errors.Join(errNoCertificate, c.Close())
-	}
-	keys, err := takeOver(&state)
-	if err != nil {
-		return remote, errors.Join(err, c.Close())
-	}
-	l.records.Store(keys)
-	l.library.Store(c)
-	if s.client {
-		l.settle() // the listener has finished, or there would be no end of it here
-	}
-	return sha256.Sum256(state.PeerCertificates[0]), nil
+	remote, err := l.Handshake(ctx, c)
+	return hash(remote), err
 }
 
 // verify is the dialer's check of the listener's certificate.
-func (h hash) verify(raw [][]byte, _ [][]*x509.Certificate) error {
-	if len(raw) == 0 {
-		return errNoCertificate
-	}
-	if sha256.Sum256(raw[0]) != h {
+func (h hash) verify(got [dtlslink.HashSize]byte) error {
+	if hash(got) != h {
 		return errWrongCertificate
 	}
 	return nil
@@ -181,7 +136,7 @@ func (c *conn) authenticate(ctx context.Context, t *Transport, channel *webrtcst
 // handshakeChannel is a data channel as Noise wants it.
 type handshakeChannel struct {
 	*webrtcstream.Stream
-	link *link
+	link *dtlslink.Link
 }
 
 // LocalAddr implements [net.Conn].
@@ -193,7 +148,7 @@ func (h handshakeChannel) RemoteAddr() net.Addr { return h.link.RemoteAddr() }
 // conn is a connection.
 type conn struct {
 	*webrtcstream.Session
-	link          *link
+	link          *dtlslink.Link
 	memory        core.ConnMemory // nil if nothing is reserved
 	reserved      int
 	release       sync.Once

@@ -18,6 +18,9 @@ const (
 	openSize = 12
 	// reliableOrdered is the only sort of channel that a stream can be.
 	reliableOrdered = 0x00
+	// initLabel is that of the channel which the specification has browsers
+	// open, and close, so that there is one to connect for.
+	initLabel = "init"
 )
 
 // errChannel means that the remote does not open a channel as it should.
@@ -30,18 +33,18 @@ func openMessage() []byte {
 	return b
 }
 
-// checkOpen tells whether a message opens a channel that can carry a stream. The
-// label and the protocol may be anything.
-func checkOpen(b []byte, kind sctp.PayloadProtocolIdentifier) error {
+// parseOpen returns the label of a channel that a message opens, or why it cannot
+// carry a stream. The label and the protocol may be anything.
+func parseOpen(b []byte, kind sctp.PayloadProtocolIdentifier) (label []byte, err error) {
 	switch {
 	case kind != sctp.PayloadTypeWebRTCDCEP || len(b) < openSize || b[0] != channelOpen:
-		return errChannel
+		return nil, errChannel
 	case b[1] != reliableOrdered:
-		return fmt.Errorf("%w: channel type %#x", errChannel, b[1])
+		return nil, fmt.Errorf("%w: channel type %#x", errChannel, b[1])
 	}
-	label, protocol := binary.BigEndian.Uint16(b[8:]), binary.BigEndian.Uint16(b[10:])
-	if len(b) != openSize+int(label)+int(protocol) {
-		return errChannel
+	n, protocol := int(binary.BigEndian.Uint16(b[8:])), int(binary.BigEndian.Uint16(b[10:]))
+	if len(b) != openSize+n+protocol {
+		return nil, errChannel
 	}
-	return nil
+	return b[openSize : openSize+n], nil
 }

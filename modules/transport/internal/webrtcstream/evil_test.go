@@ -34,7 +34,7 @@ func against(t *testing.T, maxIncoming int) (*Session, *sctp.Association, *coret
 	var s *Session
 	var err error
 	wg.Go(func() {
-		s, _, err = New(t.Context(), x, Config{
+		s, err = New(t.Context(), x, Config{
 			Memory: memory, MaxIncoming: maxIncoming, ReceiveBuffer: 256 << 10, Logs: quiet(),
 		})
 	})

@@ -109,7 +109,7 @@ func FuzzParseFrame(f *testing.F) {
 
 func FuzzCheckOpen(f *testing.F) {
 	f.Add(openMessage(), uint32(50))
-	f.Fuzz(func(t *testing.T, b []byte, kind uint32) { _ = checkOpen(b, 50) })
+	f.Fuzz(func(t *testing.T, b []byte, kind uint32) { _, _ = parseOpen(b, 50) })
 }
 
 func FuzzCut(f *testing.F) {

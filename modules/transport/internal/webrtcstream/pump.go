@@ -76,7 +76,8 @@ func (st *Stream) receive(before []byte) (b []byte, release func(), kind sctp.Pa
 // open hands a stream that the remote has opened to who accepts streams. It
 // returns false if the remote did not do that well.
 func (st *Stream) open(b []byte, kind sctp.PayloadProtocolIdentifier) bool {
-	if checkOpen(b, kind) != nil {
+	label, err := parseOpen(b, kind)
+	if err != nil {
 		return false
 	}
 	if st.refused {
@@ -86,12 +87,27 @@ func (st *Stream) open(b []byte, kind sctp.PayloadProtocolIdentifier) bool {
 	if _, err := st.channel.WriteSCTP([]byte{channelAck}, sctp.PayloadTypeWebRTCDCEP); err != nil {
 		return false
 	}
+	if string(label) == initLabel {
+		st.forgo()
+		return true
+	}
 	select {
 	case st.session.arrived <- st:
 	default: // there is a place for each that is not refused
 		_ = st.Reset(core.StreamLimitExceeded)
 	}
 	return true
+}
+
+// forgo makes the channel one that carries no stream and that the remote closes,
+// in time.
+func (st *Stream) forgo() {
+	st.mu.Lock()
+	st.readErr, st.writeErr = errReadClosed, errWriteClosed
+	st.over, st.acked = true, true
+	st.linger = time.AfterFunc(lingerTime, st.expire)
+	st.mu.Unlock()
+	st.session.leave(st)
 }
 
 // take handles the frames in b, and returns what it has of one that has not

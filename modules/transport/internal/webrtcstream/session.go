@@ -72,14 +72,16 @@ type Session struct {
 	channels int                // of those, opened by the remote
 	incoming int                // of those, not over
 	nextID   int
-	end      *core.ConnError // why the session has ended
-	closing  sync.Once
+	// handshake tells whether 0 is the handshake's number, and never a stream's.
+	handshake bool
+	end       *core.ConnError // why the session has ended
+	closing   sync.Once
 }
 
 // New makes a session on a connection that keeps the bounds of packets, DTLS.
-// It ends with ctx. The session has the handshake channel and no others until
-// [Session.Serve] is called. It owns conn, if there is one.
-func New(ctx context.Context, conn net.Conn, c Config) (s *Session, handshake *Stream, err error) {
+// It ends with ctx. The session has no streams until [Session.Serve] is called.
+// It owns conn, if there is one.
+func New(ctx context.Context, conn net.Conn, c Config) (s *Session, err error) {
 	s = &Session{
 		config:  c,
 		paced:   newPaced(conn, c.ReceiveBuffer),
@@ -89,23 +91,30 @@ func New(ctx context.Context, conn net.Conn, c Config) (s *Session, handshake *S
 		nextID:  1,
 	}
 	if c.Client {
-		s.nextID = 2 // 0 is the handshake's
+		s.nextID = 0
 	}
 	if s.association, err = associate(ctx, c, s.paced); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	return s, nil
+}
+
+// Handshake returns the channel with number 0, which both sides take for open,
+// for those whose handshake is on it. It is called at once or not at all.
+func (s *Session) Handshake() (*Stream, error) {
 	channel, err := s.association.OpenStream(0, sctp.PayloadTypeWebRTCBinary)
 	if err != nil {
-		return nil, nil, errors.Join(err, s.association.Close())
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	handshake, err = s.add(0, channel)
+	s.handshake = true
+	st, err := s.add(0, channel)
 	if err != nil {
-		return nil, nil, errors.Join(err, s.association.Close())
+		return nil, err
 	}
-	handshake.start(false)
-	return s, handshake, nil
+	st.start(false)
+	return st, nil
 }
 
 // Serve lets the remote open streams.
@@ -231,7 +240,7 @@ func (s *Session) open() (*Stream, error) {
 		if s.nextID += 2; s.nextID >= idSpace {
 			s.nextID %= 2
 		}
-		if id == 0 || s.streams[uint16(id)] != nil {
+		if id == 0 && s.handshake || s.streams[uint16(id)] != nil {
 			continue
 		}
 		channel, err := s.association.OpenStream(uint16(id), sctp.PayloadTypeWebRTCBinary)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-package webrtcdirect
+// Package pionlog is where the WebRTC libraries log.
+package pionlog
 
 import (
 	"context"
@@ -10,13 +11,13 @@ import (
 	"github.com/pion/logging"
 )
 
-// logs sends what the DTLS and SCTP libraries have to say to the debug level:
+// Logs sends what the ICE, DTLS and SCTP libraries have to say to the debug level:
 // remotes can make them say much.
-type logs struct{ to *slog.Logger }
+type Logs struct{ To *slog.Logger }
 
 // NewLogger implements [logging.LoggerFactory].
-func (l logs) NewLogger(scope string) logging.LeveledLogger {
-	return scoped{to: l.to, scope: scope}
+func (l Logs) NewLogger(scope string) logging.LeveledLogger {
+	return scoped{to: l.To, scope: scope}
 }
 
 type scoped struct {

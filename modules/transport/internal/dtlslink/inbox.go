@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-package webrtcdirect
+package dtlslink
 
 import (
 	"net"
@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// maxDatagram is the longest datagram that is received, in bytes.
-const maxDatagram = 1500
+// MaxDatagram is the longest datagram that is received, in bytes.
+const MaxDatagram = 1500
 
 // datagrams are lent to inboxes.
-var datagrams = sync.Pool{New: func() any { return new([maxDatagram]byte) }}
+var datagrams = sync.Pool{New: func() any { return new([MaxDatagram]byte) }}
 
 // inbox holds what has arrived for somebody who reads it.
 type inbox struct {
@@ -29,7 +29,7 @@ type inbox struct {
 }
 
 type item struct {
-	buffer *[maxDatagram]byte
+	buffer *[MaxDatagram]byte
 	size   int
 }
 
@@ -41,7 +41,7 @@ func newInbox(limit int) *inbox {
 
 // put copies b into the inbox. If that is full, b is dropped.
 func (i *inbox) put(b []byte) {
-	if len(b) > maxDatagram {
+	if len(b) > MaxDatagram {
 		return
 	}
 	i.mu.Lock()
@@ -56,7 +56,7 @@ func (i *inbox) put(b []byte) {
 		}
 		i.items, i.first = grown, 0
 	}
-	buffer := datagrams.Get().(*[maxDatagram]byte)
+	buffer := datagrams.Get().(*[MaxDatagram]byte)
 	i.items[(i.first+i.n)%len(i.items)] = item{buffer, copy(buffer[:], b)}
 	i.n++
 	i.arrived.Signal()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-package webrtcdirect
+package dtlslink
 
 import (
 	"bytes"
@@ -217,8 +217,8 @@ func nextRecord(b []byte) (record, rest []byte) {
 // recordNumber returns the number of a record within its epoch.
 func recordNumber(record []byte) uint64 { return binary.BigEndian.Uint64(record[3:]) & maxRecordNumber }
 
-// isClientHello tells whether a datagram begins a handshake.
-func isClientHello(b []byte) bool { return begins(b, 1) }
+// IsClientHello tells whether a datagram begins a handshake.
+func IsClientHello(b []byte) bool { return begins(b, 1) }
 
 // isServerHello tells whether a datagram answers a hello that has come back with
 // the cookie which was sent to the remote's address.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-package webrtcdirect
+// Package dtlslink protects the packets of WebRTC connections with DTLS: the
+// library's handshake, and records of our own after it.
+package dtlslink
 
 import (
 	"errors"
@@ -26,17 +28,17 @@ const (
 // errSilent means that a remote has not been heard of for the idle timeout.
 var errSilent = errors.New("the remote gives no sign of life")
 
-// link carries one connection in the datagrams of a socket. It is the net.Conn
-// under SCTP; before that, its handshakeConn is the net.PacketConn under the
-// DTLS library.
-type link struct {
+// Link carries one connection in datagrams. It is the net.Conn under SCTP; before
+// that, its handshakeConn is the net.PacketConn under the DTLS library.
+type Link struct {
 	send   func(b []byte, to *net.UDPAddr) error
 	local  net.Addr
 	remote atomic.Pointer[net.UDPAddr]
 	closed func() // is called once, when the link has closed
-	// prove is called once, when the remote has proven its address, unless it
-	// is nil. With an error the remote is refused.
-	prove    func() error
+	// Prove is called once, when the remote has proven its address, unless it
+	// is nil. With an error the remote is refused. It is set before the
+	// handshake.
+	Prove    func() error
 	proving  sync.Once
 	refused  error
 	admitted atomic.Bool
@@ -52,31 +54,51 @@ type link struct {
 	end     *core.ConnError // why the link has closed; nil if it was told to
 }
 
-func newLink(local net.Addr, remote netip.AddrPort, send func([]byte, *net.UDPAddr) error, closed func()) *link {
-	l := &link{send: send, local: local, closed: closed, flights: newInbox(maxFlight), data: newInbox(maxBurst)}
+// New makes a link that has no keys yet. It sends with send, and calls closed once,
+// when it has closed.
+func New(local net.Addr, remote netip.AddrPort, send func([]byte, *net.UDPAddr) error, closed func()) *Link {
+	l := &Link{send: send, local: local, closed: closed, flights: newInbox(maxFlight), data: newInbox(maxBurst)}
 	l.remote.Store(net.UDPAddrFromAddrPort(remote))
-	l.heard()
+	l.Heard()
 	return l
 }
 
-// heard notes that the remote is alive.
-func (l *link) heard() { l.seen.Store(time.Now().UnixNano()) }
+// Heard notes that the remote is alive.
+func (l *Link) Heard() { l.seen.Store(time.Now().UnixNano()) }
 
-// watch closes the link once nothing is heard of the remote for a while.
-func (l *link) watch(patience time.Duration) {
+// Watch closes the link once nothing is heard of the remote for a while.
+func (l *Link) Watch(patience time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	left := patience - time.Since(time.Unix(0, l.seen.Load()))
 	if left > 0 {
-		l.idle = time.AfterFunc(left, func() { l.watch(patience) })
+		l.idle = time.AfterFunc(left, func() { l.Watch(patience) })
 		return
 	}
-	l.end = &core.ConnError{Cause: errSilent}
+	l.endLocked(&core.ConnError{Cause: errSilent})
+}
+
+// Fail closes the link because of an error, without waiting for it.
+func (l *Link) Fail(why error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.endLocked(&core.ConnError{Cause: why})
+}
+
+// endLocked closes the link in the background, unless it has ended before.
+func (l *Link) endLocked(why *core.ConnError) {
+	if l.end != nil {
+		return
+	}
+	l.end = why
+	if l.idle != nil {
+		l.idle.Stop()
+	}
 	l.idle = time.AfterFunc(0, func() { l.Close() })
 }
 
-// receive takes a DTLS datagram from the socket, and does not keep b.
-func (l *link) receive(b []byte) {
+// Receive takes a DTLS datagram from the socket, and does not keep b.
+func (l *Link) Receive(b []byte) {
 	for {
 		record, rest := nextRecord(b)
 		if record == nil {
@@ -96,7 +118,7 @@ func (l *link) receive(b []byte) {
 }
 
 // Read implements [net.Conn]: it returns what one record has.
-func (l *link) Read(p []byte) (int, error) {
+func (l *Link) Read(p []byte) (int, error) {
 	for {
 		it, err := l.data.take()
 		if err != nil {
@@ -110,7 +132,7 @@ func (l *link) Read(p []byte) (int, error) {
 	}
 }
 
-func (l *link) open(p, record []byte) (int, error) {
+func (l *Link) open(p, record []byte) (int, error) {
 	if len(p) < len(record)-recordSpace {
 		return 0, io.ErrShortBuffer
 	}
@@ -118,7 +140,7 @@ func (l *link) open(p, record []byte) (int, error) {
 	if !ok {
 		return 0, nil
 	}
-	l.heard()
+	l.Heard()
 	l.settle()
 	if record[0] == typeData {
 		return len(content), nil
@@ -134,7 +156,7 @@ func (l *link) open(p, record []byte) (int, error) {
 }
 
 // settle ends the DTLS library's part: the remote has finished the handshake.
-func (l *link) settle() {
+func (l *Link) settle() {
 	if l.library.Load() == nil {
 		return
 	}
@@ -144,15 +166,15 @@ func (l *link) settle() {
 }
 
 // Write implements [net.Conn]: it sends p as one record.
-func (l *link) Write(p []byte) (int, error) {
+func (l *Link) Write(p []byte) (int, error) {
 	if err := l.write(typeData, p); err != nil {
 		return 0, err
 	}
 	return len(p), nil
 }
 
-func (l *link) write(kind byte, p []byte) error {
-	buffer := datagrams.Get().(*[maxDatagram]byte)
+func (l *Link) write(kind byte, p []byte) error {
+	buffer := datagrams.Get().(*[MaxDatagram]byte)
 	defer datagrams.Put(buffer)
 	b, err := l.records.Load().seal(buffer[:0], kind, p)
 	if err != nil {
@@ -164,8 +186,22 @@ func (l *link) write(kind byte, p []byte) error {
 	return nil // a datagram that is not sent is a datagram lost
 }
 
+// refusal is a DTLS alert in the clear: access denied. It is shorter than what
+// it answers, and tells nothing. Its number is above those of the datagrams that
+// asked for the proof of the address.
+var refusal = []byte{typeAlert, versionHigh, versionLow, 0, 0, 0, 0, 0, 0, 1, 0, 0, 2, 2, 49}
+
+// Refuse tells a remote that has no keys yet that it is not let in.
+func (l *Link) Refuse() { _ = l.Send(refusal) } // or it will find out
+
+// Send sends a datagram as it is.
+func (l *Link) Send(b []byte) error { return l.send(b, l.remote.Load()) }
+
+// Admitted tells whether the remote has proven its address, and was let in.
+func (l *Link) Admitted() bool { return l.admitted.Load() }
+
 // Close implements [net.Conn]. It tells the remote.
-func (l *link) Close() error {
+func (l *Link) Close() error {
 	l.closing.Do(func() {
 		if l.records.Load() != nil {
 			_ = l.write(typeAlert, []byte{1, 0}) // close_notify
@@ -183,33 +219,33 @@ func (l *link) Close() error {
 	return nil
 }
 
-// ended tells why the link has closed, nil if it does not know.
-func (l *link) ended() *core.ConnError {
+// Ended tells why the link has closed, nil if it does not know.
+func (l *Link) Ended() *core.ConnError {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.end
 }
 
 // LocalAddr implements [net.Conn].
-func (l *link) LocalAddr() net.Addr { return l.local }
+func (l *Link) LocalAddr() net.Addr { return l.local }
 
 // RemoteAddr implements [net.Conn].
-func (l *link) RemoteAddr() net.Addr { return l.remote.Load() }
+func (l *Link) RemoteAddr() net.Addr { return l.remote.Load() }
 
 // SetDeadline implements [net.Conn].
-func (l *link) SetDeadline(t time.Time) error { return l.SetReadDeadline(t) }
+func (l *Link) SetDeadline(t time.Time) error { return l.SetReadDeadline(t) }
 
 // SetReadDeadline implements [net.Conn].
-func (l *link) SetReadDeadline(t time.Time) error {
+func (l *Link) SetReadDeadline(t time.Time) error {
 	l.data.setDeadline(t)
 	return nil
 }
 
 // SetWriteDeadline implements [net.Conn]. Writes do not wait.
-func (l *link) SetWriteDeadline(time.Time) error { return nil }
+func (l *Link) SetWriteDeadline(time.Time) error { return nil }
 
 // handshakeConn is what the DTLS library has of a link.
-type handshakeConn struct{ link *link }
+type handshakeConn struct{ link *Link }
 
 // ReadFrom implements [net.PacketConn].
 func (h handshakeConn) ReadFrom(p []byte) (int, net.Addr, error) {
@@ -226,8 +262,8 @@ func (h handshakeConn) WriteTo(p []byte, _ net.Addr) (int, error) {
 	if r := h.link.records.Load(); r != nil && !r.ofHandshake(p) {
 		return len(p), nil
 	}
-	if h.link.prove != nil && isServerHello(p) {
-		if err := h.link.proven(); err != nil {
+	if h.link.Prove != nil && isServerHello(p) {
+		if err := h.link.Proven(); err != nil {
 			return 0, err
 		}
 	}
@@ -235,12 +271,12 @@ func (h handshakeConn) WriteTo(p []byte, _ net.Addr) (int, error) {
 	return len(p), nil
 }
 
-// proven is called when the library goes on with a handshake: the remote has
+// Proven is called when the library goes on with a handshake: the remote has
 // returned the cookie that was sent to its address.
-func (l *link) proven() error {
+func (l *Link) Proven() error {
 	l.proving.Do(func() {
-		if l.refused = l.prove(); l.refused != nil {
-			_ = l.send(refusal, l.remote.Load()) // or it will find out
+		if l.refused = l.Prove(); l.refused != nil {
+			l.Refuse()
 		}
 		l.admitted.Store(l.refused == nil)
 	})
@@ -285,13 +321,13 @@ func (h handshakeConn) SetReadDeadline(t time.Time) error {
 func (h handshakeConn) SetWriteDeadline(time.Time) error { return nil }
 
 var (
-	_ net.Conn       = (*link)(nil)
+	_ net.Conn       = (*Link)(nil)
 	_ net.PacketConn = handshakeConn{}
 )
 
-// moveTo makes the link send to another address of the remote's, unless the first
+// MoveTo makes the link send to another address of the remote's, unless the first
 // one is not proven yet.
-func (l *link) moveTo(to netip.AddrPort) {
+func (l *Link) MoveTo(to netip.AddrPort) {
 	if l.admitted.Load() && l.remote.Load().AddrPort() != to {
 		l.remote.Store(net.UDPAddrFromAddrPort(to))
 	}
