@@ -42,6 +42,7 @@ const (
 	dialNameKey
 	noLookupKey
 	dialAsKey
+	throughRelayKey
 )
 
 // AllowLimited lets NewStream use a limited connection.
@@ -79,6 +80,17 @@ func ForceDirect(ctx context.Context) context.Context {
 
 // DirectForced reports whether ctx comes from [ForceDirect].
 func DirectForced(ctx context.Context) bool { return ctx.Value(forceDirectKey) != nil }
+
+// ThroughRelay makes Connect return any connection there is, or else one through a
+// relay: it dials the given addresses that are behind one, and no others, apart
+// from other dials to the peer. Transports use it that reach a peer in this way
+// first, to find out how to reach it directly.
+func ThroughRelay(ctx context.Context) context.Context {
+	return context.WithValue(ctx, throughRelayKey, true)
+}
+
+// RelayWanted reports whether ctx comes from [ThroughRelay].
+func RelayWanted(ctx context.Context) bool { return ctx.Value(throughRelayKey) != nil }
 
 // WithDialName says which DNS name the address that a transport dials was
 // resolved from.

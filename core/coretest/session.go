@@ -16,8 +16,8 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
-// SessionOptions leave out cases of [TestMuxer] and [TestMuxedTransport], or
-// add some.
+// SessionOptions leave out cases of [TestMuxer], [TestMuxedTransport] and
+// [TestSession], or add some.
 type SessionOptions struct {
 	// StreamCodes: the code of a reset arrives at the other side.
 	StreamCodes bool
@@ -25,6 +25,14 @@ type SessionOptions struct {
 	ConnCodes bool
 	// NoBackpressure: writes do not wait for a reader that does not read.
 	NoBackpressure bool
+}
+
+// TestSession tests what every session must do, for transports whose connections
+// [TestMuxedTransport] cannot make. open returns both ends of a new session,
+// which last until the test ends.
+func TestSession(t *testing.T, open func(t *testing.T) (client, server core.Session), options SessionOptions) {
+	s := &sessionSuite{open: open, options: options}
+	s.run(t)
 }
 
 // sessionSuite tests sessions, of whatever they are made.

@@ -199,7 +199,8 @@ func sorted(list []ma.Multiaddr) []ma.Multiaddr {
 func reachable(bound []ma.Multiaddr, interfaces func() []ma.Multiaddr) []ma.Multiaddr {
 	var list []ma.Multiaddr
 	for _, b := range bound {
-		if b[len(b)-1].Code() == ma.P_CIRCUIT {
+		switch b[len(b)-1].Code() {
+		case ma.P_CIRCUIT, ma.P_WEBRTC:
 			continue // whoever has a place at the relay announces it
 		}
 		ip, ok := peer.IP(b)

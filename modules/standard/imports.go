@@ -47,6 +47,7 @@ import (
 	_ "github.com/xnode-p2p/xnode/modules/transport/quic"
 	_ "github.com/xnode-p2p/xnode/modules/transport/tcp"
 	_ "github.com/xnode-p2p/xnode/modules/transport/unix"
+	_ "github.com/xnode-p2p/xnode/modules/transport/webrtc"
 	_ "github.com/xnode-p2p/xnode/modules/transport/webrtcdirect"
 	_ "github.com/xnode-p2p/xnode/modules/transport/websocket"
 	_ "github.com/xnode-p2p/xnode/modules/transport/webtransport"

@@ -39,6 +39,9 @@ type dialKey struct {
 	// routed: the addresses are those that routing finds. Such a dial follows
 	// one of the others, so that who helps to find the peer can join that.
 	routed bool
+	// relayed: only what is behind a relay is dialled. Such a dial is a part of
+	// one of the others, which it must not wait for.
+	relayed bool
 }
 
 // dialRequest is what a caller wants: a connection to a peer that is not worse
@@ -95,6 +98,9 @@ func (s *Swarm) connect(ctx context.Context, p peer.ID, addrs []ma.Multiaddr, wo
 	}
 	// Another connection through a relay would be of no more use.
 	r := dialRequest{dialKey: dialKey{peer: p, direct: forced || behind}, worst: worst, given: addrs}
+	if core.RelayWanted(ctx) {
+		r.dialKey, ctx = dialKey{peer: p, relayed: true}, core.NoLookup(ctx)
+	}
 	c, dialled, err = s.dialPeer(ctx, r)
 	if before, ok := s.wantsLookup(ctx, err); ok {
 		r.routed, r.given, r.before = true, nil, before

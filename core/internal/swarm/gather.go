@@ -109,6 +109,8 @@ func (s *Swarm) gather(ctx context.Context, d *dial, r *core.DialRecord) *race {
 	if d.key.routed {
 		c.routed(d.before, seen)
 		c.collect("routing", s.lookUp(ctx, c.peer, r))
+	} else if d.key.relayed {
+		c.collect(given, d.given)
 	} else {
 		c.collect(given, d.given)
 		c.collect("peerstore", s.Book.PeerAddrs(c.peer))
@@ -181,6 +183,7 @@ var (
 	errMany        = errors.New("a multicast or broadcast address cannot be dialled")
 	errInwards     = errors.New("a public name leads into a local network; name the address itself to dial it")
 	errRelayed     = errors.New("relayed, and a direct connection is wanted")
+	errDirect      = errors.New("direct, and a relayed connection is wanted")
 )
 
 // refuseAddr says why an address must not be dialled, or nil.
@@ -188,8 +191,11 @@ func (s *Swarm) refuseAddr(d *dial, a ma.Multiaddr, asked bool, own []ma.Multiad
 	if _, ok := TransportFor(*s.transports.Load(), a); !ok {
 		return core.ErrNoTransport
 	}
-	if d.key.direct && has(a, ma.P_CIRCUIT) {
+	switch behind := isRelayed(a); {
+	case d.key.direct && behind:
 		return errRelayed
+	case d.key.relayed && !behind:
+		return errDirect
 	}
 	if ip, ok := peer.IP(a); ok {
 		if err := refuseIP(ip); err != nil {

@@ -46,7 +46,9 @@ type DialPolicy struct {
 	// Default: "500ms".
 	RelayDelay core.Duration `json:"relay_delay,omitempty"`
 	// WebRTCDelay is how much later than others webrtc-direct addresses
-	// begin: their handshake is by far the most expensive. Default: "1s".
+	// begin: their handshake is by far the most expensive. Relayed ones
+	// begin as much later than those on which a relay only helps to connect
+	// directly, /p2p-circuit/webrtc. Default: "1s".
 	WebRTCDelay core.Duration `json:"webrtc_delay,omitempty"`
 	// NoBlackHoles tries UDP and IPv6 addresses on the Internet even if all
 	// but a few of the last hundred did not answer. Otherwise only every
@@ -103,11 +105,13 @@ type ranked struct {
 
 // rank orders the addresses of one peer.
 func (p *DialPolicy) rank(addrs []ma.Multiaddr) []ranked {
-	var local, public, relayed []ma.Multiaddr
+	var local, public, relayed, signalled []ma.Multiaddr
 	for _, a := range addrs {
 		switch {
-		case has(a, ma.P_CIRCUIT):
+		case isRelayed(a):
 			relayed = append(relayed, a)
+		case has(a, ma.P_CIRCUIT):
+			signalled = append(signalled, a)
 		case peer.IsPublic(a):
 			public = append(public, a)
 		default:
@@ -119,6 +123,10 @@ func (p *DialPolicy) rank(addrs []ma.Multiaddr) []ranked {
 	begin := time.Duration(p.RelayDelay)
 	if len(list) == 0 {
 		begin = 0
+	}
+	list = append(list, p.schedule(signalled, begin, time.Duration(p.Stagger))...)
+	if len(signalled) > 0 { // which connects directly, if that is given the time
+		begin += time.Duration(p.WebRTCDelay)
 	}
 	list = append(list, p.schedule(relayed, begin, time.Duration(p.Stagger))...)
 	slices.SortStableFunc(list, func(a, b ranked) int { return cmp.Compare(a.delay, b.delay) })
@@ -194,6 +202,12 @@ func sortOf(a ma.Multiaddr) string {
 		}
 	}
 	return sort
+}
+
+// isRelayed tells whether a connection to an address goes through a relay. One to
+// …/p2p-circuit/webrtc does not: the relay only helps to make it.
+func isRelayed(a ma.Multiaddr) bool {
+	return has(a, ma.P_CIRCUIT) && a[len(a)-1].Code() != ma.P_WEBRTC
 }
 
 func has(a ma.Multiaddr, protocol int) bool {

@@ -13,16 +13,23 @@ import (
 
 // Logs sends what the ICE, DTLS and SCTP libraries have to say to the debug level:
 // remotes can make them say much.
-type Logs struct{ To *slog.Logger }
+type Logs struct {
+	To *slog.Logger
+	// Secretive drops what the library itself takes for no more than debugging:
+	// the ICE library writes passwords there.
+	Secretive bool
+}
 
 // NewLogger implements [logging.LoggerFactory].
 func (l Logs) NewLogger(scope string) logging.LeveledLogger {
-	return scoped{to: l.To, scope: scope}
+	return scoped{to: l.To, scope: scope, secretive: l.Secretive}
 }
 
 type scoped struct {
 	to    *slog.Logger
 	scope string
+
+	secretive bool
 }
 
 func (s scoped) say(text string) {
@@ -42,8 +49,20 @@ func (s scoped) sayf(format string, args []any) {
 func (scoped) Trace(string)          {}
 func (scoped) Tracef(string, ...any) {}
 
-func (s scoped) Debug(text string)                 { s.say(text) }
-func (s scoped) Debugf(format string, args ...any) { s.sayf(format, args) }
+// Debug implements [logging.LeveledLogger].
+func (s scoped) Debug(text string) {
+	if !s.secretive {
+		s.say(text)
+	}
+}
+
+// Debugf implements [logging.LeveledLogger].
+func (s scoped) Debugf(format string, args ...any) {
+	if !s.secretive {
+		s.sayf(format, args)
+	}
+}
+
 func (s scoped) Info(text string)                  { s.say(text) }
 func (s scoped) Infof(format string, args ...any)  { s.sayf(format, args) }
 func (s scoped) Warn(text string)                  { s.say(text) }
