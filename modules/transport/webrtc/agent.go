@@ -5,6 +5,7 @@ package webrtc
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -41,7 +42,7 @@ func (t *Transport) hostAddrs(c core.Conn) hosts {
 	for _, a := range t.node.ListenAddrs() {
 		ip, ok := peer.IP(a)
 		switch {
-		case !ok:
+		case !ok || isRelayed(a):
 		case ip.IsUnspecified():
 			return hosts{loopback: h.loopback}
 		default:
@@ -52,6 +53,11 @@ func (t *Transport) hostAddrs(c core.Conn) hosts {
 		}
 	}
 	return h
+}
+
+// isRelayed tells whether the IP address of an address is a relay's.
+func isRelayed(a ma.Multiaddr) bool {
+	return slices.ContainsFunc(a, func(c ma.Component) bool { return c.Code() == ma.P_CIRCUIT })
 }
 
 // isHere tells whether an address, or that of the relay it is behind, is one of
