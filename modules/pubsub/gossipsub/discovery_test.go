@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,6 +29,13 @@ type place struct {
 	mu       sync.Mutex
 	there    map[string][]peer.ID // by namespace
 	searches int
+}
+
+// counted is how often it was searched.
+func (p *place) counted() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.searches
 }
 
 // meeting is a place as a node's module has it.
@@ -97,16 +105,18 @@ func TestDiscovery(t *testing.T) {
 				t.Errorf("node %d of the other topic has found %+v", i, got)
 			}
 		}
+		where.mu.Lock()
 		if got := slices.Sorted(maps.Keys(where.there)); !slices.Equal(got, []string{"floodsub:news", "floodsub:other"}) {
 			t.Errorf("they meet under %q", got)
 		}
+		where.mu.Unlock()
 		if peers, err := list[0].Publish(t.Context(), "news", []byte("x")); err != nil || peers < 5 {
 			t.Errorf("published to %d peers, %v", peers, err)
 		}
 		// Who has enough peers looks for no more.
-		before := where.searches
+		before := where.counted()
 		time.Sleep(10 * time.Minute)
-		if n := where.searches - before; n > 2*(5+2) { // the two of the other topic go on
+		if n := where.counted() - before; n > 2*(5+2) { // the two of the other topic go on
 			t.Errorf("%d more searches", n)
 		}
 	})
@@ -147,8 +157,8 @@ func TestEvil_G9_LyingDiscovery(t *testing.T) {
 		n := coretest.FakeNodes(t, 1)[0]
 		l := liar{place: new(place)}
 		n.SetModules(l)
-		found := 0
-		stop := core.On(n, func(core.PeerDiscovered) { found++ }) // each is a dial
+		var found atomic.Int64
+		stop := core.On(n, func(core.PeerDiscovered) { found.Add(1) }) // each is a dial
 		defer stop()
 		v := victim(t, n, `{"topics": ["news"], "discovery": {}}`)
 		time.Sleep(2 * time.Hour)
@@ -156,13 +166,13 @@ func TestEvil_G9_LyingDiscovery(t *testing.T) {
 			t.Errorf("%d peers", got)
 		}
 		// Each of the 50 after 0, 10 s, 50 s, 250 s, 1250 s, and every hour.
-		if found < 50 || found > 50*10 {
-			t.Errorf("%d dials in two hours", found)
+		if n := found.Load(); n < 50 || n > 50*10 {
+			t.Errorf("%d dials in two hours", n)
 		}
-		if l.searches > 2*60*60/5 {
-			t.Errorf("%d searches in two hours", l.searches)
+		if l.counted() > 2*60*60/5 {
+			t.Errorf("%d searches in two hours", l.counted())
 		}
-		t.Logf("in two hours %d searches and %d dials", l.searches, found)
+		t.Logf("in two hours %d searches and %d dials", l.counted(), found.Load())
 	})
 }
 
