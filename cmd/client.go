@@ -175,6 +175,17 @@ func (c *client) call(ctx context.Context, method, path string, body []byte, int
 	return json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(into)
 }
 
+// copy writes an answer that goes on to w.
+func (c *client) copy(ctx context.Context, path string, w io.Writer) error {
+	answer, err := c.do(ctx, http.MethodPost, path, []byte("{}"))
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	_, err = io.Copy(w, answer.Body)
+	return err
+}
+
 // lines sends a value and calls each with every line of the answer, but for one
 // that says that the answer ended with an error.
 func (c *client) lines(ctx context.Context, path string, value any, each func([]byte) error) error {

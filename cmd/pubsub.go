@@ -178,14 +178,24 @@ JSON: {"topic", "data" (base64), "id" (hex), "seqno" (hex), "from",
 }
 
 func (c *cli) topicTraceCommand() *cobra.Command {
-	return c.reads(c.follows(&cobra.Command{
+	var protobuf bool
+	cmd := &cobra.Command{
 		Use:   "trace",
 		Short: "Prints what happens in pub/sub",
 		Long: `trace prints what happens in pub/sub, until it is interrupted.
 
-JSON: {"time", "kind", "peer", "topic", "ids" (hex), "missed"} in each line`,
+With --protobuf it writes go-libp2p-pubsub's traces: protobuf messages TraceEvent,
+each behind its length, as "trace_file" in the configuration does.
+
+JSON: {"time", "kind", "peer", "topic", "ids" (hex), "reason", "missed"} in each
+line`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if protobuf {
+				return c.within(cmd.Context(), func(ctx context.Context, client *client) error {
+					return client.copy(ctx, "/xnode/pubsub/record", c.out)
+				})
+			}
 			return c.follow(cmd.Context(), "/xnode/pubsub/trace", struct{}{}, func(text []byte) error {
 				var e node.TopicEvent
 				if err := json.Unmarshal(text, &e); err != nil {
@@ -194,12 +204,14 @@ JSON: {"time", "kind", "peer", "topic", "ids" (hex), "missed"} in each line`,
 				if c.json {
 					return c.printJSON(e, true)
 				}
-				_, err := fmt.Fprintln(c.out, strings.TrimRight(fmt.Sprintf("%s %-14s %s %s %s",
-					e.Time.Format("15:04:05.000"), e.Kind, e.Peer, e.Topic, strings.Join(e.IDs, " ")), " "))
+				_, err := fmt.Fprintln(c.out, strings.TrimRight(fmt.Sprintf("%s %-14s %s %s %s %s",
+					e.Time.Format("15:04:05.000"), e.Kind, e.Peer, e.Topic, strings.Join(e.IDs, " "), e.Reason), " "))
 				return err
 			})
 		},
-	}))
+	}
+	cmd.Flags().BoolVar(&protobuf, "protobuf", false, "in the format of go-libp2p-pubsub's traces")
+	return c.reads(c.follows(cmd))
 }
 
 // follows gives a command the flags of those that go on until they are
@@ -221,6 +233,12 @@ func (c *cli) follows(cmd *cobra.Command) *cobra.Command {
 // follow calls each with the lines that the running node answers, for as long as
 // the command may take.
 func (c *cli) follow(ctx context.Context, path string, value any, each func([]byte) error) error {
+	return c.within(ctx, func(ctx context.Context, client *client) error { return client.lines(ctx, path, value, each) })
+}
+
+// within calls do with the client for the running node, for as long as the command
+// may take.
+func (c *cli) within(ctx context.Context, do func(context.Context, *client) error) error {
 	if c.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.timeout)
@@ -230,5 +248,5 @@ func (c *cli) follow(ctx context.Context, path string, value any, each func([]by
 	if err != nil {
 		return err
 	}
-	return client.lines(ctx, path, value, each)
+	return do(ctx, client)
 }

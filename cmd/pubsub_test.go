@@ -29,6 +29,7 @@ func TestPubSub(t *testing.T) {
 	p := a.run("-c", a.write("a.json", local(`"pubsub": {"gossipsub": {}}`)))
 	q := b.run("-c", b.write("b.json", local(`"pubsub": {"gossipsub": {"topics": ["steady"]}}`)))
 	trace := a.start("pubsub", "trace", "--json")
+	protobuf := a.start("pubsub", "trace", "--protobuf")
 	sub := a.start("pubsub", "sub", "--json", "-n", "2", "news")
 	plain := a.start("pubsub", "sub", "news")
 	a.until("news\n", "pubsub", "ls")
@@ -57,6 +58,8 @@ func TestPubSub(t *testing.T) {
 	}
 	plain.line(plain.stdout, `hello\x1b[0m`)
 	plain.line(plain.stdout, "from a pipe")
+	protobuf.line(protobuf.stdout, "/meshsub/1.3.0")
+	protobuf.line(protobuf.stdout, "steady")
 	trace.line(trace.stdout, `"kind":"subscribed"`, `"topic":"steady"`, q.id)
 	trace.line(trace.stdout, `"kind":"delivered"`, `"topic":"news"`, q.id)
 

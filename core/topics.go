@@ -4,6 +4,7 @@ package core
 
 import (
 	"context"
+	"io"
 	"iter"
 	"time"
 
@@ -89,6 +90,8 @@ type TopicEvent struct {
 	Topic string
 	// IDs are those of the messages concerned, or the groups of partial ones.
 	IDs []string
+	// Reason is why a message is rejected or ignored.
+	Reason string
 	// Missed is how many events were left out before this one.
 	Missed int
 }
@@ -124,6 +127,15 @@ const (
 	TopicIDontWantHeard  TopicEventKind = "idontwant"      //
 	TopicPartialReceived TopicEventKind = "partial"        //
 )
+
+// TopicRecorder is the role of [Topics] that write down what happens in the format
+// that go-libp2p-pubsub's traces have.
+type TopicRecorder interface {
+	// RecordTopics writes events to w as they happen, each a protobuf TraceEvent
+	// behind its length, until ctx ends or the module closes. What comes faster
+	// than it is taken is left out; missed is how many were.
+	RecordTopics(ctx context.Context, w io.Writer) (missed uint64, err error)
+}
 
 // TopicVerdict is what a [TopicValidator] says.
 type TopicVerdict uint8

@@ -18,6 +18,7 @@
 //	POST /xnode/pubsub/publish {"topic": TOPIC, "data": BASE64}
 //	POST /xnode/pubsub/subscribe {"topics": [TOPIC, …], "count": 0}; a line of JSON for each message
 //	POST /xnode/pubsub/trace   a line of JSON for everything that happens in pub/sub
+//	POST /xnode/pubsub/record  the same in protobuf, as go-libp2p-pubsub's traces have it
 //	POST /xnode/routing/…      findpeer, query, findprovs, provide, get, put; see [RoutingRequest]
 //	GET  /xnode/stats/dht      the tables of the DHT, and what they keep
 //	POST /xnode/crawl          {"count": 100}; a line of JSON for each peer of the DHT
@@ -66,6 +67,7 @@ func (*Router) Routes() []caddy.AdminRoute {
 		guarded("/xnode/pubsub/publish", http.MethodPost, servePublish),
 		guarded("/xnode/pubsub/subscribe", http.MethodPost, streamed(serveMessages)),
 		guarded("/xnode/pubsub/trace", http.MethodPost, streamed(serveTopicTrace)),
+		guarded("/xnode/pubsub/record", http.MethodPost, serveTopicRecord),
 		guarded("/xnode/routing/findpeer", http.MethodPost, routed(findPeer)),
 		guarded("/xnode/routing/query", http.MethodPost, routed(query)),
 		guarded("/xnode/routing/findprovs", http.MethodPost, routed(findProviders)),

@@ -123,3 +123,36 @@ func serveTopicTrace(r *http.Request, out *lines) error {
 	out.begin()
 	return node.TopicEvents(r.Context(), t, func(e node.TopicEvent) error { return out.write(e) })
 }
+
+func serveTopicRecord(w http.ResponseWriter, r *http.Request) error {
+	t, err := topics()
+	if err != nil {
+		return err
+	}
+	recorder, ok := t.(core.TopicRecorder)
+	if !ok {
+		return fail(http.StatusNotFound, errors.New("the node's pub/sub has no traces in protobuf"))
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.WriteHeader(http.StatusOK)
+	out := &flushed{w, http.NewResponseController(w)}
+	_ = out.flush() // the first event shows whether the client is there
+	_, _ = recorder.RecordTopics(r.Context(), out)
+	return nil // whatever ended it, the answer has begun
+}
+
+// flushed sends all that is written at once.
+type flushed struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (f *flushed) flush() error { return f.control.Flush() }
+
+func (f *flushed) Write(b []byte) (int, error) {
+	n, err := f.w.Write(b)
+	if err != nil {
+		return n, err
+	}
+	return n, f.flush()
+}

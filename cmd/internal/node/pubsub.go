@@ -111,6 +111,8 @@ type TopicEvent struct {
 	Topic string    `json:"topic,omitempty"`
 	// IDs are those of the messages concerned, in hexadecimal.
 	IDs []string `json:"ids,omitempty"`
+	// Reason is why a message is rejected or ignored.
+	Reason string `json:"reason,omitempty"`
 	// Missed is how many events were left out before this one.
 	Missed int `json:"missed,omitempty"`
 }
@@ -118,7 +120,7 @@ type TopicEvent struct {
 // TopicEvents calls each with what happens in pub/sub, until ctx ends.
 func TopicEvents(ctx context.Context, t core.Topics, each func(TopicEvent) error) error {
 	for e := range t.TraceTopics(ctx) {
-		out := TopicEvent{Time: e.Time, Kind: string(e.Kind), Topic: wire.Text(e.Topic, maxName), Missed: e.Missed}
+		out := TopicEvent{Time: e.Time, Kind: string(e.Kind), Topic: wire.Text(e.Topic, maxName), Reason: e.Reason, Missed: e.Missed}
 		if e.Peer != "" {
 			out.Peer = e.Peer.String()
 		}

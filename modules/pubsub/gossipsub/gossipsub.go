@@ -126,6 +126,7 @@ func (s *Service) Close() error {
 var (
 	_ core.PubSub        = (*Service)(nil)
 	_ core.Topics        = (*Service)(nil)
+	_ core.TopicRecorder = (*Service)(nil)
 	_ core.PartialTopics = (*Service)(nil)
 	_ caddy.Provisioner  = (*Service)(nil)
 	_ caddy.Validator    = (*Service)(nil)

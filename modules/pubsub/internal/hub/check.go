@@ -13,6 +13,14 @@ import (
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/mesh"
 )
 
+// Why messages go no further, in the words of go-libp2p-pubsub's traces.
+const (
+	reasonFailed    = "validation failed"
+	reasonIgnored   = "validation ignored"
+	reasonThrottled = "validation throttled"
+	reasonSelf      = "self originated message"
+)
+
 // checks are what the messages of a topic have to pass.
 type checks struct {
 	ordered []core.TopicValidator // asked at once
@@ -62,7 +70,7 @@ func (h *Hub) check(c *checks, m *core.TopicMessage, raw []byte) {
 		return
 	}
 	if !reserve(h.checking, c.slots) {
-		h.step(mesh.Ignored{Peer: m.ReceivedFrom, ID: m.ID, Topic: m.Topic, Throttled: true})
+		h.step(mesh.Ignored{Peer: m.ReceivedFrom, ID: m.ID, Topic: m.Topic, Throttled: true, Reason: reasonThrottled})
 		return
 	}
 	h.wg.Go(func() {
@@ -157,9 +165,9 @@ func (h *Hub) decideLocked(m *core.TopicMessage, raw []byte, v core.TopicVerdict
 		})
 		h.hand(m)
 	case core.TopicReject:
-		h.stepLocked(mesh.Rejected{Peer: m.ReceivedFrom, ID: m.ID, Topic: m.Topic})
+		h.stepLocked(mesh.Rejected{Peer: m.ReceivedFrom, ID: m.ID, Topic: m.Topic, Reason: reasonFailed})
 	default:
-		h.stepLocked(mesh.Ignored{Peer: m.ReceivedFrom, ID: m.ID, Topic: m.Topic})
+		h.stepLocked(mesh.Ignored{Peer: m.ReceivedFrom, ID: m.ID, Topic: m.Topic, Reason: reasonIgnored})
 	}
 }
 

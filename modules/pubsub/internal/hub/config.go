@@ -86,6 +86,17 @@ type Config struct {
 	// Default: "2m".
 	SeenTTL core.Duration `json:"seen_ttl,omitempty"`
 
+	// TraceFile is a file to which everything that happens is written, in the
+	// format of go-libp2p-pubsub's traces: protobuf messages TraceEvent, each
+	// behind its length. Placeholders are replaced.
+	// Default: none.
+	TraceFile string `json:"trace_file,omitempty"`
+
+	// TraceFileSize bounds it: when it is as large, nothing more is written.
+	// Default: "1GiB".
+	TraceFileSize core.Size `json:"trace_file_size,omitempty"`
+
+	traceFile   string
 	log         *slog.Logger
 	checks      []core.TopicValidator
 	topicChecks map[string][]core.TopicValidator
@@ -127,6 +138,15 @@ func (c *Config) Provision(l core.Loader, log *slog.Logger) error {
 	}
 	if c.Discovery != nil {
 		c.Discovery.Provision()
+	}
+	if c.TraceFileSize == 0 {
+		c.TraceFileSize = 1 << 30
+	}
+	if c.TraceFile != "" {
+		var err error
+		if c.traceFile, err = core.Expand(c.TraceFile); err != nil {
+			return fmt.Errorf("trace_file: %w", err)
+		}
 	}
 	if c.ValidateThrottle == 0 {
 		c.ValidateThrottle = 8192
@@ -203,6 +223,10 @@ func (c *Config) Resolve() (Settings, error) {
 	var err error
 	s.Policy, err = message.ParsePolicy(c.Policy)
 	add("policy", err)
+	s.TraceFile, s.TraceFileSize = c.traceFile, int64(c.TraceFileSize)
+	if c.TraceFileSize < 1<<10 {
+		add("trace_file_size", fmt.Errorf("want at least 1KiB, have %s", c.TraceFileSize))
+	}
 	s.Discovery = c.Discovery
 	if c.Discovery != nil {
 		add("discovery", c.Discovery.Validate())

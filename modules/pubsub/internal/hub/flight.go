@@ -7,6 +7,7 @@ import (
 
 	"github.com/xnode-p2p/xnode/core/peer"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/mesh"
+	"github.com/xnode-p2p/xnode/modules/pubsub/internal/message"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/rpc"
 )
 
@@ -50,9 +51,9 @@ func (h *Hub) landLocked(f *flight, id string, from peer.ID, m *rpc.Message, err
 	var outcome func(p peer.ID) mesh.Event
 	switch {
 	case err != nil:
-		outcome = func(p peer.ID) mesh.Event { return mesh.Rejected{Peer: p, Topic: m.Topic} }
+		outcome = func(p peer.ID) mesh.Event { return mesh.Rejected{Peer: p, Topic: m.Topic, Reason: message.Reason(err)} }
 	case own: // come back after it was forgotten
-		outcome = func(p peer.ID) mesh.Event { return mesh.Ignored{Peer: p, ID: id, Topic: m.Topic} }
+		outcome = func(p peer.ID) mesh.Event { return mesh.Ignored{Peer: p, ID: id, Topic: m.Topic, Reason: reasonSelf} }
 	default:
 		outcome = func(p peer.ID) mesh.Event { return mesh.Duplicate{Peer: p, ID: id, Topic: m.Topic} }
 		// Only now, so that a forged message cannot stand in the way of the real one.

@@ -76,6 +76,10 @@ type Settings struct {
 	Direct []peer.AddrInfo
 	// MaxMessage bounds a frame, in bytes.
 	MaxMessage int
+	// TraceFile is written what happens, in protobuf; empty means none.
+	TraceFile string
+	// TraceFileSize bounds it, in bytes.
+	TraceFileSize int64
 	// SeenTTL is how long the IDs of messages are remembered.
 	SeenTTL time.Duration
 	Log     *slog.Logger
@@ -95,12 +99,13 @@ type Hub struct {
 	// running are the modules for checking that Start has started.
 	running []core.Service
 
-	seqno    atomic.Uint64
-	checking chan struct{} // one each message that is being checked, MaxChecks
-	dialing  chan struct{} // one each dial, maxDials
-	buffers  sync.Pool     // of *[]byte, for what is being sent
-	toSend   chan *remote  // to goroutines that wait for somebody to send to
-	idle     atomic.Int32  // how many do, maxIdle
+	recording atomic.Bool // there are recorders
+	seqno     atomic.Uint64
+	checking  chan struct{} // one each message that is being checked, MaxChecks
+	dialing   chan struct{} // one each dial, maxDials
+	buffers   sync.Pool     // of *[]byte, for what is being sent
+	toSend    chan *remote  // to goroutines that wait for somebody to send to
+	idle      atomic.Int32  // how many do, maxIdle
 
 	mu       sync.Mutex
 	closed   bool
@@ -116,6 +121,7 @@ type Hub struct {
 	// whether the partial message of the latest step is to be handled.
 	partialGossip []mesh.PartialGossip
 	handlePartial bool
+	recorders     []*recorder
 	tracers       []*tracer
 	counts        core.TopicCounts
 }
@@ -173,6 +179,9 @@ func (h *Hub) Start(ctx context.Context, n core.Node) error {
 		h.gater = gater.New(h.Gater, h.rand)
 	}
 	h.mu.Unlock()
+	if err := h.recordToFile(); err != nil {
+		return errors.Join(err, h.Close())
+	}
 	for _, topic := range h.Topics {
 		sub, err := h.Subscribe(topic)
 		if err != nil {
@@ -262,19 +271,24 @@ func (h *Hub) stepLocked(e mesh.Event) (delivered int) {
 	h.count(e)
 	h.gateLocked(e)
 	h.traceEvent(e)
+	h.recordEvent(e)
 	for _, a := range h.router.Step(e, time.Now()) {
 		switch a := a.(type) {
 		case mesh.Deliver:
 			_, own := e.(mesh.Published)
 			for _, p := range a.Peers {
-				if r := h.remotes[p]; r == nil {
+				r := h.remotes[p]
+				if r == nil {
 					continue
-				} else if r.queue.publish(a.Message, own) {
+				}
+				sent := r.queue.publish(a.Message, own)
+				if sent {
 					delivered++
 				} else {
 					h.counts.Dropped++
 					h.trace(core.TopicDropped, p, a.Message.Topic, a.Message.ID)
 				}
+				h.recordSent(p, a.Message, sent)
 			}
 		case mesh.Send:
 			if r := h.remotes[a.Peer]; r != nil {
@@ -294,6 +308,7 @@ func (h *Hub) stepLocked(e mesh.Event) (delivered int) {
 			h.connect(a.Peers)
 		}
 		h.traceAction(a)
+		h.recordAction(a)
 	}
 	h.counts.Sent += uint64(delivered)
 	return delivered

@@ -102,7 +102,7 @@ func (h *Hub) partial(from peer.ID, p *rpc.Partial) {
 		Topic: p.Topic, Group: p.Group, Data: p.Message, Metadata: p.Metadata, From: from,
 	})
 	if v == core.TopicReject {
-		h.step(mesh.Rejected{Peer: from, Topic: p.Topic})
+		h.step(mesh.Rejected{Peer: from, Topic: p.Topic, Reason: reasonFailed})
 	}
 }
 

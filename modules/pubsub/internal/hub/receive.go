@@ -127,6 +127,7 @@ func hasControl(c *rpc.Control) bool {
 func (h *Hub) listen(from peer.ID, m *rpc.RPC, first bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.recordReceived(from, m)
 	// Who takes nothing is no peer any more, and nothing is taken from it.
 	if h.closed || h.remotes[from] == nil || h.router.Graylisted(from, time.Now()) {
 		return false

@@ -12,6 +12,7 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/mesh"
+	"github.com/xnode-p2p/xnode/modules/pubsub/internal/pbtrace"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/rpc"
 )
 
@@ -180,10 +181,12 @@ func (h *Hub) sendQueued(r *remote) error {
 		if len(*buf) == 0 {
 			return nil
 		}
+		begin := time.Now()
 		if err := out.write(*buf); err != nil {
 			out.close()
 			return err
 		}
+		h.recordWritten(r.id, time.Since(begin))
 		if cap(*buf) > 2*writeSize {
 			*buf = nil // of a large message: not kept
 		}
@@ -249,9 +252,14 @@ func (h *Hub) greet(r *remote) {
 		}
 		fields = rpc.AppendControl(fields, entries)
 	}
+	var list []rpc.Subscription
 	for topic := range h.topics {
-		fields = rpc.AppendSubscription(fields, h.subscriptionLocked(topic, true))
+		list = append(list, h.subscriptionLocked(topic, true))
 	}
+	for _, s := range list {
+		fields = rpc.AppendSubscription(fields, s)
+	}
+	h.recordLocked(pbtrace.Event{Type: pbtrace.SendRPC, Peer: r.id, RPC: &pbtrace.RPC{Subscriptions: list}})
 	r.queue.mu.Lock()
 	defer r.queue.mu.Unlock()
 	r.queue.first = append(fields, r.queue.first...)
@@ -259,8 +267,10 @@ func (h *Hub) greet(r *remote) {
 
 // announce tells all peers of a change of subscription.
 func (h *Hub) announceLocked(topic string, subscribe bool) {
-	field := rpc.AppendSubscription(nil, h.subscriptionLocked(topic, subscribe))
+	s := h.subscriptionLocked(topic, subscribe)
+	field := rpc.AppendSubscription(nil, s)
 	for _, r := range h.remotes {
 		r.queue.fields(field)
+		h.recordLocked(pbtrace.Event{Type: pbtrace.SendRPC, Peer: r.id, RPC: &pbtrace.RPC{Subscriptions: []rpc.Subscription{s}}})
 	}
 }

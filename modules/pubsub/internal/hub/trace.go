@@ -54,10 +54,19 @@ func (h *Hub) TraceTopics(ctx context.Context) iter.Seq[core.TopicEvent] {
 
 // trace tells of what happened. Without anybody who follows it costs nothing.
 func (h *Hub) trace(kind core.TopicEventKind, p peer.ID, topic string, ids ...string) {
-	if len(h.tracers) == 0 {
-		return
+	if len(h.tracers) > 0 {
+		h.follow(core.TopicEvent{Time: time.Now(), Kind: kind, Peer: p, Topic: topic, IDs: ids})
 	}
-	e := core.TopicEvent{Time: time.Now(), Kind: kind, Peer: p, Topic: topic, IDs: ids}
+}
+
+// traceRefused tells of a message that goes no further.
+func (h *Hub) traceRefused(kind core.TopicEventKind, p peer.ID, topic, id, reason string) {
+	if len(h.tracers) > 0 {
+		h.follow(core.TopicEvent{Time: time.Now(), Kind: kind, Peer: p, Topic: topic, IDs: []string{id}, Reason: reason})
+	}
+}
+
+func (h *Hub) follow(e core.TopicEvent) {
 	for _, t := range h.tracers {
 		select {
 		case t.queue <- e:
@@ -96,9 +105,9 @@ func (h *Hub) traceEvent(e mesh.Event) {
 	case mesh.Duplicate:
 		h.trace(core.TopicDuplicate, e.Peer, e.Topic, e.ID)
 	case mesh.Rejected:
-		h.trace(core.TopicRejected, e.Peer, e.Topic, e.ID)
+		h.traceRefused(core.TopicRejected, e.Peer, e.Topic, e.ID, e.Reason)
 	case mesh.Ignored:
-		h.trace(core.TopicIgnored, e.Peer, e.Topic, e.ID)
+		h.traceRefused(core.TopicIgnored, e.Peer, e.Topic, e.ID, e.Reason)
 	case mesh.PartialArrived:
 		h.trace(core.TopicPartialReceived, e.Peer, e.Partial.Topic, string(e.Partial.Group))
 	case mesh.Controlled:

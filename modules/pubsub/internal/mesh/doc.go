@@ -80,11 +80,13 @@ type (
 	Rejected struct {
 		Peer      peer.ID
 		ID, Topic string
+		Reason    string // for who follows what happens
 	}
 	// Ignored: a message is neither valid nor is anybody to blame.
 	Ignored struct {
 		Peer      peer.ID
 		ID, Topic string
+		Reason    string // for who follows what happens
 		// Throttled: there was no room to validate it.
 		Throttled bool
 	}

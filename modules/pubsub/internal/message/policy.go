@@ -53,6 +53,19 @@ var (
 	ErrSignature   = errors.New("signature is wrong")
 )
 
+// Reason is what is wrong with a message, in the words of go-libp2p-pubsub's traces.
+func Reason(err error) string {
+	switch {
+	case errors.Is(err, ErrNoSignature):
+		return "missing signature"
+	case errors.Is(err, ErrSigned):
+		return "unexpected auth info"
+	case errors.Is(err, ErrSignature), errors.Is(err, ErrKey), errors.Is(err, ErrAuthor):
+		return "invalid signature"
+	}
+	return "validation failed"
+}
+
 // Author is who wrote a message; empty if it does not say.
 func Author(m *rpc.Message) (peer.ID, error) {
 	if len(m.From) == 0 {
