@@ -210,7 +210,7 @@ func (h *Hub) receive(from peer.ID, m *rpc.Message) (kept bool) {
 // not be sent.
 func (h *Hub) duplicateLocked(from peer.ID, id, topic string) {
 	h.stepLocked(mesh.Duplicate{Peer: from, ID: id, Topic: topic})
-	if r := h.remotes[from]; r != nil {
+	if r := h.remotes[from]; r != nil && h.router.Spares(topic) {
 		r.queue.spare(id)
 	}
 }

@@ -195,13 +195,13 @@ func (r *Router) gossip(t *topic, not []*member, ids [][]byte, now time.Time) {
 		}
 	}
 	if len(parts) > 0 {
-		n := max(r.Params.DLazy, int(r.Params.GossipFactor*float64(len(parts))))
+		n := max(*r.Params.DLazy, int(*r.Params.GossipFactor*float64(len(parts))))
 		r.gossipPartial(t, partial, r.pick(parts, n))
 	}
 	if len(ids) == 0 {
 		return
 	}
-	n := max(r.Params.DLazy, int(r.Params.GossipFactor*float64(len(list))))
+	n := max(*r.Params.DLazy, int(*r.Params.GossipFactor*float64(len(list))))
 	most := r.Params.MaxIHaveLength
 	for _, m := range r.pick(list, n) {
 		some := ids

@@ -31,11 +31,11 @@ type Params struct {
 	DOut *int `json:"d_out,omitempty"`
 	// DLazy is how many peers outside the mesh get gossip, at least.
 	// Default: 6.
-	DLazy int `json:"d_lazy,omitempty"`
+	DLazy *int `json:"d_lazy,omitempty"`
 	// GossipFactor is the part of the peers outside the mesh that get gossip, if
 	// that is more than DLazy.
 	// Default: 0.25.
-	GossipFactor float64 `json:"gossip_factor,omitempty"`
+	GossipFactor *float64 `json:"gossip_factor,omitempty"`
 	// HistoryLength is for how many heartbeats messages can be asked for.
 	// Default: 5.
 	HistoryLength int `json:"history_length,omitempty"`
@@ -128,8 +128,8 @@ func (p *Params) Provision() {
 	fill(&p.DHigh, max(12, p.D))
 	fill(&p.DScore, min(4, p.D))
 	fillPointer(&p.DOut, max(0, min(2, p.DLow-1, p.D/2)))
-	fill(&p.DLazy, 6)
-	fill(&p.GossipFactor, 0.25)
+	fillPointer(&p.DLazy, 6)
+	fillPointer(&p.GossipFactor, 0.25)
 	fill(&p.HistoryLength, 5)
 	fill(&p.HistoryGossip, min(3, p.HistoryLength))
 	fill(&p.GossipRetransmission, 3)
@@ -164,8 +164,8 @@ func (p *Params) Validate() error {
 	if *p.DOut < 0 || *p.DOut >= p.DLow || *p.DOut > p.D/2 {
 		add("d_out: want 0 or more, less than d_low (%d), and at most half of d (%d), have %d", p.DLow, p.D, *p.DOut)
 	}
-	if !(p.GossipFactor >= 0 && p.GossipFactor <= 1) {
-		add("gossip_factor: want 0 to 1, have %v", p.GossipFactor)
+	if !(*p.GossipFactor >= 0 && *p.GossipFactor <= 1) {
+		add("gossip_factor: want 0 to 1, have %v", *p.GossipFactor)
 	}
 	if p.HistoryLength < 1 || p.HistoryLength > 100 {
 		add("history_length: want 1 to 100, have %d", p.HistoryLength)
@@ -196,7 +196,7 @@ func (p *Params) Validate() error {
 		v         int
 		low, high int
 	}{
-		{"d_lazy", p.DLazy, 0, 1000},
+		{"d_lazy", *p.DLazy, 0, 1000},
 		{"gossip_retransmission", p.GossipRetransmission, 0, 100},
 		{"prune_peers", *p.PrunePeers, 0, 100},
 		{"opportunistic_graft_peers", p.OpportunisticGraftPeers, 0, 100},

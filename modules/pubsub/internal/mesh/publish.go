@@ -33,6 +33,17 @@ func (r *Router) arrived(e Arrived, now time.Time) {
 	}
 }
 
+// Spares reports whether who has sent a message of a topic need not get it. Where
+// peers are judged by what they deliver to the mesh, and this node's are by those
+// who do alike, a copy that comes too late to be of use is proof of good will.
+func (r *Router) Spares(topic string) bool {
+	if r.Board == nil {
+		return true
+	}
+	p := r.Board.Params().Topics[topic]
+	return p == nil || p.MeshDeliveriesWeight == 0
+}
+
 // fulfil notes that a message has come that somebody may have promised. All who
 // did are free of it: whoever sends it first, the others need not.
 func (r *Router) fulfil(id string) {
@@ -63,6 +74,9 @@ func (r *Router) accepted(e Accepted, now time.Time) {
 	t := r.topics[e.Message.Topic]
 	if t == nil {
 		return
+	}
+	if !r.Spares(t.name) {
+		have = nil
 	}
 	r.deliver(e.Message, append(have, e.Peer), t, t.mesh, now)
 }
