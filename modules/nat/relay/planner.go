@@ -14,11 +14,11 @@ import (
 const (
 	// maxCandidates bounds the relays that are known, of those nobody named.
 	maxCandidates = 64
-	// forgetAfter is how many failures in a row end a candidate's time.
-	forgetAfter = 3
 	// A relay that failed is left alone for a while, which doubles from the
 	// first to the last of these.
 	firstBackoff, lastBackoff = 10 * time.Second, 30 * time.Minute
+	// So does, whichever of them fail, the time between those nobody named.
+	firstPause, lastPause = time.Second, time.Minute
 	// So does the time between two searches for relays.
 	firstSearch, lastSearch = 30 * time.Second, 10 * time.Minute
 )
@@ -75,6 +75,8 @@ type planner struct {
 	searching bool
 	searchAt  time.Time // not before
 	searches  int       // in a row that brought too little
+	pauseEnds time.Time // none of those nobody named is asked before
+	refusals  int       // of those, in a row
 }
 
 // relayState is what the planner knows of one relay.
@@ -124,7 +126,7 @@ func (p *planner) note(event any, now time.Time) (actions []any) {
 			p.peers = append(p.peers, e.peer)
 		}
 	case candidate:
-		if p.relays[e.peer] == nil && len(p.relays) < maxCandidates {
+		if p.relays[e.peer] == nil && p.room() {
 			p.add(peer.AddrInfo{ID: e.peer})
 		}
 	case reserved:
@@ -133,6 +135,9 @@ func (p *planner) note(event any, now time.Time) (actions []any) {
 			return []any{drop{e.peer}} // nobody wants it any more
 		}
 		r.asking, r.held, r.failures = false, true, 0
+		if !r.named && !r.static {
+			p.refusals = 0
+		}
 		r.expires = e.expires
 		r.refresh = now.Add(e.expires.Sub(now) / 2)
 	case failed:
@@ -140,6 +145,10 @@ func (p *planner) note(event any, now time.Time) (actions []any) {
 			r.asking = false
 			r.retry = now.Add(backoff(firstBackoff, lastBackoff, r.failures))
 			r.failures++
+			if !r.named && !r.static {
+				p.pauseEnds = now.Add(backoff(firstPause, lastPause, p.refusals))
+				p.refusals++
+			}
 		}
 	case lost:
 		if r := p.relays[e.peer]; r != nil && r.held {
@@ -155,6 +164,24 @@ func (p *planner) note(event any, now time.Time) (actions []any) {
 // backoff doubles from first to last with the number of times.
 func backoff(first, last time.Duration, times int) time.Duration {
 	return min(last, first<<min(times, 20))
+}
+
+// room makes room for one more candidate: if there are too many, the one that has
+// failed most goes. It fails if none has.
+func (p *planner) room() bool {
+	if len(p.relays) < maxCandidates {
+		return true
+	}
+	var worst *relayState
+	for _, r := range p.sorted() {
+		if !r.named && !r.static && !r.held && !r.asking && r.failures > 0 {
+			worst = r
+		}
+	}
+	if worst != nil {
+		delete(p.relays, worst.info.ID)
+	}
+	return worst != nil
 }
 
 func (p *planner) add(info peer.AddrInfo) *relayState {
@@ -206,17 +233,13 @@ func (p *planner) pool() func(*relayState) bool {
 	return nil
 }
 
-// release gives up places that have run out or are not wanted, and candidates
-// that failed.
+// release gives up places that have run out or are not wanted.
 func (p *planner) release(pool func(*relayState) bool, now time.Time) (actions []any) {
 	for _, r := range p.sorted() {
 		member := r.named || pool != nil && pool(r)
 		if r.held && (!member || !now.Before(r.expires)) {
 			r.held = false
 			actions = append(actions, drop{r.info.ID})
-		}
-		if !r.named && !r.static && !r.held && !r.asking && r.failures >= forgetAfter {
-			delete(p.relays, r.info.ID)
 		}
 	}
 	return actions
@@ -257,7 +280,7 @@ func (p *planner) wanted(pool func(*relayState) bool, now time.Time) (list []*re
 		switch {
 		case r.named:
 			list = append(list, r)
-		case pool != nil && pool(r) && places > 0 && (r.held || r.asking || !now.Before(r.retry)):
+		case pool != nil && pool(r) && places > 0 && (r.held || r.asking || !now.Before(p.retry(r))):
 			places--
 			list = append(list, r)
 		}
@@ -265,9 +288,17 @@ func (p *planner) wanted(pool func(*relayState) bool, now time.Time) (list []*re
 	return list
 }
 
+// retry is when a relay may be asked again.
+func (p *planner) retry(r *relayState) time.Time {
+	if r.named || r.static || r.held {
+		return r.retry
+	}
+	return later(r.retry, p.pauseEnds)
+}
+
 // due tells whether it is time to ask a relay.
 func (p *planner) due(r *relayState, now time.Time) bool {
-	return !now.Before(r.retry) && (!r.held || !now.Before(r.refresh))
+	return !now.Before(p.retry(r)) && (!r.held || !now.Before(r.refresh))
 }
 
 // search tells whether to look for relays.
@@ -316,7 +347,7 @@ func (p *planner) next(pool func(*relayState) bool, wanted []*relayState) (t tim
 			earlier(r.expires)
 		case member && !r.asking:
 			if r.named || p.served(wanted) < p.count {
-				earlier(r.retry)
+				earlier(p.retry(r))
 			}
 		}
 	}
