@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -47,6 +48,8 @@ func listenCommand(flags *flag.FlagSet) body {
 	flags.StringVar(&topics.router, "pubsub", "", "gossipsub or floodsub; a line \"publish TEXT\" then publishes, and \"messages\" tells what has come")
 	topics.define(flags)
 	mdns := flags.Bool("mdns", false, "find peers on the local networks; a line \"discovered\" then tells which")
+	var places relayFlags
+	places.define(flags)
 	var dials list
 	flags.Var(&dials, "connect", "addresses to dial once listening, comma separated")
 
@@ -57,7 +60,7 @@ func listenCommand(flags *flag.FlagSet) body {
 		if *block < 1 {
 			return usagef("--block %d: want 1 or more", *block)
 		}
-		if err := errors.Join(f.check(), topics.check()); err != nil {
+		if err := errors.Join(f.check(), topics.check(), places.check()); err != nil {
 			return err
 		}
 		if len(in.options.transports) == 0 {
@@ -67,7 +70,7 @@ func listenCommand(flags *flag.FlagSet) body {
 		if err != nil {
 			return err
 		}
-		n, err := in.startListening(*ip, *port, *noIdentify)
+		n, err := in.startListening(*ip, *port, *noIdentify, places)
 		if err != nil {
 			return err
 		}
@@ -92,13 +95,18 @@ func listenCommand(flags *flag.FlagSet) body {
 		if err != nil {
 			return err
 		}
+		setup, cancel := in.withTimeout(ctx)
+		defer cancel()
+		reserved, err := places.reserve(setup, n)
+		if err != nil {
+			return err
+		}
+		first.Addrs = append(first.Addrs, reserved...)
 		in.out.emit(first)
 		if !*quiet {
 			n.Network().Notify(in.out.events())
 		}
 
-		setup, cancel := in.withTimeout(ctx)
-		defer cancel()
 		for _, target := range targets {
 			if err := n.Connect(setup, target); err != nil {
 				return fmt.Errorf("connect %s: %w", target, err)
@@ -109,7 +117,7 @@ func listenCommand(flags *flag.FlagSet) body {
 	}
 }
 
-func (in *invocation) startListening(ip string, port int, noIdentify bool) (*node, error) {
+func (in *invocation) startListening(ip string, port int, noIdentify bool, places relayFlags) (*node, error) {
 	kinds, err := in.options.namedTransports()
 	if err != nil {
 		return nil, err
@@ -126,7 +134,7 @@ func (in *invocation) startListening(ip string, port int, noIdentify bool) (*nod
 	if err != nil {
 		return nil, err
 	}
-	p := plan{key: key, kinds: kinds, security: in.options.security, network: network, listen: addrs}
+	p := plan{key: key, kinds: kinds, security: in.options.security, network: network, listen: addrs, relay: places}
 	if noIdentify {
 		p.shape = bare
 	}
@@ -134,7 +142,7 @@ func (in *invocation) startListening(ip string, port int, noIdentify bool) (*nod
 	if err != nil {
 		return nil, err
 	}
-	if open := len(n.Network().ListenAddresses()); open != len(addrs) {
+	if open := len(slices.DeleteFunc(n.Network().ListenAddresses(), isRelayed)); open != len(addrs) {
 		return nil, fmt.Errorf("listen: %d of %d addresses of %v could be had: %w", open, len(addrs), addrs, n.Close())
 	}
 	return n, nil
@@ -151,7 +159,7 @@ func (n *node) ready() (ready, error) {
 		return ready{}, err
 	}
 	r := ready{PeerID: n.ID().String()}
-	for _, a := range addrs {
+	for _, a := range slices.DeleteFunc(addrs, isRelayed) { // those behind relays come with their places
 		r.Addrs = append(r.Addrs, a.Encapsulate(self).String())
 	}
 	return r, nil

@@ -49,6 +49,7 @@ type plan struct {
 	security string
 	network  pnet.PSK // nil for none
 	listen   []ma.Multiaddr
+	relay    relayFlags
 }
 
 // modules returns one kind for each transport that the node needs.
@@ -94,8 +95,8 @@ func (p plan) startFull() (*node, error) {
 		libp2p.ConnectionManager(connmgr.NullConnMgr{}),
 		libp2p.DisableMetrics(),
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
-		libp2p.DisableRelay(),
 	}
+	opts = append(opts, p.relay.options()...)
 	if len(p.listen) == 0 {
 		opts = append(opts, libp2p.NoListenAddrs)
 	} else {

@@ -36,7 +36,7 @@ func (in *invocation) clientPlan(target peer.AddrInfo, s shape) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	return plan{shape: s, key: key, kinds: kinds, security: in.options.security, network: network}, nil
+	return plan{shape: s, key: key, kinds: kinds, security: in.options.security, network: network, relay: relayFlags{dials: isRelayed(target.Addrs[0])}}, nil
 }
 
 // open starts a full host, dials the target and waits until it is identified. When ctx ends, the

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
+import { setTimeout } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { ask } from './delegated.js'
@@ -44,6 +45,7 @@ async function listen (flags) {
     found.set(id.toString(), multiaddrs.map(String))
   })
   const talking = flags.pubsub == null ? undefined : talk(node, flags)
+  await reserved(node, flags)
   print({ peer_id: node.peerId.toString(), addrs: node.getMultiaddrs().map(String) })
   for (const addr of flags.connect?.split(',') ?? []) {
     node.dial(address(addr)).catch(err => { console.error(`connect ${addr}:`, err) })
@@ -63,6 +65,15 @@ async function listen (flags) {
     }
   })
   await node.stop()
+}
+
+// reserved waits until the node has its places at relays.
+async function reserved (node, { relays, timeout }) {
+  const signal = AbortSignal.timeout(timeout)
+  while (node.getMultiaddrs().filter(addr => addr.toString().includes('/p2p-circuit')).length < relays.length) {
+    signal.throwIfAborted()
+    await setTimeout(50)
+  }
 }
 
 // collected collects garbage and tells what memory is left in use; Node has no goroutines and does not tell its stacks.
@@ -92,7 +103,7 @@ function client (run) {
 async function pingCommand ({ node, connection, flags, signal, start, handshake }) {
   await node.services.identify.identify(connection, { signal })
   const identified = performance.now() - start
-  const stream = await connection.newStream(PING_PROTOCOL, { signal })
+  const stream = await connection.newStream(PING_PROTOCOL, { signal, runOnLimitedConnection: true })
   const rtts = await pings(stream, flags.count, signal)
   return {
     handshake_ms: handshake,

@@ -16,16 +16,16 @@ const positionals = { listen: 0, ping: 1, identify: 1, perf: 1, echo: 1, handsha
 // The commands and flags of other peers' command lines that this peer does not take part in.
 const foreignCommands = ['fetch', 'publish', 'subscribe', 'pubsub-bench', 'sim-gossip', 'dial-through', 'rendezvous']
 const foreignFlags = {
-  'relay-service': 'boolean', 'relay-limits': 'boolean', reserve: 'string', autonat: 'string', 'hole-punch': 'boolean',
+  autonat: 'string', 'hole-punch': 'boolean',
   rendezvous: 'string',
   bootstrap: 'string', fetch: 'string', data: 'string', window: 'string', nodes: 'string', degree: 'string', messages: 'string',
   rate: 'string', wait: 'string'
 }
 
-const strings = ['transport', 'security', 'muxer', 'ip', 'connect', 'key', 'key-type', 'pnet', 'cpuprofile', 'memprofile', 'dht', 'dht-prefix', 'delegated', 'pubsub', 'topic']
+const strings = ['transport', 'security', 'muxer', 'ip', 'connect', 'key', 'key-type', 'pnet', 'cpuprofile', 'memprofile', 'dht', 'dht-prefix', 'delegated', 'pubsub', 'topic', 'reserve']
 const durations = { timeout: 60_000 }
 const counts = { port: 0, seed: 0, count: 10, parallel: 1, size: 32, upload: 0, download: 0, block: 65536, conns: 1 }
-const booleans = ['identify', 'fresh', 'unsigned', 'mdns']
+const booleans = ['identify', 'fresh', 'unsigned', 'mdns', 'relay-service', 'relay-limits']
 const words = {
   transport: ['tcp', 'ws', 'quic', 'wss', 'webtransport', 'webrtc-direct', 'webrtc', 'memory'],
   security: ['noise', 'tls', 'plaintext', 'both'],
@@ -67,7 +67,7 @@ function values (given, command, [addr]) {
   for (const name of ['count', 'parallel', 'block', 'conns']) {
     if (flags[name] < 1) throw new UsageError(`--${name} must be at least 1`)
   }
-  flags.transport = given.transport ?? (addr == null ? 'tcp' : transportOf(address(addr)))
+  flags.transport = given.transport ?? (addr == null ? 'tcp' : transportOf(address(addr.split('/p2p-circuit')[0]))) // of a relay, where there is one
   flags.security = given.security ?? (command === 'listen' ? 'both' : 'noise')
   flags.muxer = given.muxer ?? 'yamux'
   flags.ip = given.ip ?? '127.0.0.1'
@@ -75,6 +75,9 @@ function values (given, command, [addr]) {
   flags['key-type'] = given['key-type'] ?? 'ed25519'
   if (command === 'dht') flags.dht ??= 'client'
   flags.transports = flags.transport.split(',')
+  flags.relays = given.reserve?.split(',') ?? []
+  flags.circuits = flags.relays.length > 0 || addr?.includes('/p2p-circuit') === true
+  if (flags['relay-limits'] && !flags['relay-service']) throw new UsageError('--relay-limits goes with --relay-service')
   for (const name of Object.keys(words)) {
     for (const word of name === 'transport' ? flags.transports : [flags[name]]) {
       if (word != null && !words[name].includes(word)) throw new UsageError(`--${name} ${word}: want one of ${words[name].join(', ')}`)

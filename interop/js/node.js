@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { generateKeyPair, generateKeyPairFromSeed, privateKeyFromProtobuf } from '@libp2p/crypto/keys'
+import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
 import { mdns } from '@libp2p/mdns'
 import { mplex } from '@libp2p/mplex'
@@ -42,8 +43,8 @@ export async function startNode (flags, { listen = false, seed = flags.seed } = 
   const streams = { maxInboundStreams: MANY, maxOutboundStreams: MANY }
   const node = await createLibp2p({
     privateKey: await privateKey({ ...flags, seed }),
-    addresses: { listen: listen ? await listenAddrs(flags) : [] },
-    transports: await makeTransports(flags.transports),
+    addresses: { listen: listen ? [...await listenAddrs(flags), ...flags.relays.map(relay => `${relay}/p2p-circuit`)] : [] },
+    transports: [...await makeTransports(flags.transports), ...(flags.circuits ? [circuitRelayTransport()] : [])],
     connectionProtector: flags.pnet == null ? undefined : preSharedKey({ psk: readFileSync(flags.pnet) }),
     connectionEncrypters: securities[flags.security](),
     streamMuxers: muxers[flags.muxer](),
@@ -58,6 +59,7 @@ export async function startNode (flags, { listen = false, seed = flags.seed } = 
       identify: identify({ runOnConnectionOpen: listen }),
       identifyPush: identifyPush(),
       ping: ping({ timeout: LONG_MS }),
+      ...(flags['relay-service'] && { relay: relayService(flags) }),
       ...(flags.dht != null && { dht: makeDHT(flags) }),
       ...(flags.delegated != null && { delegated: makeDelegated(flags) }),
       ...(flags.pubsub != null && { pubsub: makePubSub(flags) })
@@ -66,6 +68,16 @@ export async function startNode (flags, { listen = false, seed = flags.seed } = 
   await node.handle(ECHO_PROTOCOL, serveEcho, streams)
   await node.handle(PERF_PROTOCOL, servePerf, streams)
   return node
+}
+
+// relayService makes a relay whose limits nobody reaches; with --relay-limits those of connections are the usual ones.
+function relayService (flags) {
+  return circuitRelayServer({
+    maxInboundHopStreams: MANY,
+    maxOutboundHopStreams: MANY,
+    maxOutboundStopStreams: MANY,
+    reservations: { maxReservations: MANY, applyDefaultLimit: flags['relay-limits'] === true }
+  })
 }
 
 // privateKey gives the identity: --key reads a file with libp2p's protobuf form of a private key; --seed N is Ed25519 from 32

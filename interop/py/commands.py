@@ -18,6 +18,7 @@ from libp2p.peer.peerstore import PERMANENT_ADDR_TTL
 from multiaddr import Multiaddr
 
 import protocols
+import relay
 from dht import operate, running_dht
 from flags import UsageError
 from node import remote_addr, running_host, traits
@@ -86,13 +87,17 @@ class Events(INotifee):
 
 
 async def listen(flags):
-    async with running_host(flags, listen=True) as host:
+    async with running_host(flags, listen=True) as host, relay.running_relay(flags, host) as circuits:
         network = host.get_network()
-        network.register_notifee(Events(flags))
         serve(flags, host)
         if len(network.listeners) < len(flags.transports):
             raise OSError(f"listen on {flags.ip} port {flags.port}: the library could not bind every address")
-        print_json({"peer_id": str(host.get_id()), "addrs": [str(addr) for addr in host.get_addrs()]})
+        addrs = [str(addr) for addr in host.get_addrs()]
+        for text in flags.reserve.split(",") if flags.reserve else []:
+            with trio.fail_after(flags.timeout):
+                addrs.append(await relay.reserve(circuits, host, text, *target(text)))
+        print_json({"peer_id": str(host.get_id()), "addrs": addrs})
+        network.register_notifee(Events(flags))
 
         async def connect(addr):
             try:
@@ -190,9 +195,12 @@ def client(operation):
     async def command(flags):
         addr, peer = target(flags.args[0])
         with trio.fail_after(flags.timeout):
-            async with running_host(flags) as host:
+            async with running_host(flags) as host, relay.running_relay(flags, host) as circuits:
                 start = time.perf_counter()
-                conn = await dial(host, addr, peer)
+                if circuits:
+                    conn = await relay.dial(circuits, host, flags.args[0], target)
+                else:
+                    conn = await dial(host, addr, peer)
                 result = await operation(Session(flags, host, peer, conn, start))
                 print_json(result)
 

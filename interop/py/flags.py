@@ -27,9 +27,9 @@ DHT_OPERATIONS = {"find-peer": 1, "put": 2, "get": 1, "put-pk": 0, "get-pk": 1, 
 # The commands and flags of the other peers' command lines that this peer does not take part in.
 FOREIGN_COMMANDS = ("fetch", "publish", "subscribe", "pubsub-bench", "sim-gossip", "dial-through")
 FOREIGN_FLAGS = (
-    "reserve autonat bootstrap fetch data window nodes degree messages rate wait"
+    "autonat bootstrap fetch data window nodes degree messages rate wait"
 ).split()
-FOREIGN_SWITCHES = "relay-service relay-limits hole-punch".split()
+FOREIGN_SWITCHES = "hole-punch".split()
 
 WORDS = {
     "transport": ("tcp", "ws", "quic", "wss", "webtransport", "webrtc-direct", "webrtc", "memory"),
@@ -85,7 +85,7 @@ def parse(argv):
     parser = Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("command", nargs="?")
     parser.add_argument("args", nargs="*")
-    for name in ("transport", "security", "connect", "key", "pnet", "cpuprofile", "memprofile", "dht", "pubsub", "rendezvous"):
+    for name in ("transport", "security", "connect", "key", "pnet", "cpuprofile", "memprofile", "dht", "pubsub", "rendezvous", "reserve"):
         parser.add_argument(f"--{name}")
     for name, default in {"muxer": "yamux", "ip": "127.0.0.1", "key-type": "ed25519", "dht-prefix": "/ipfs", "topic": "interop"}.items():
         parser.add_argument(f"--{name}", default=default)
@@ -94,7 +94,7 @@ def parse(argv):
     for name, default in {"count": 10, "parallel": 1, "block": 65536, "conns": 1}.items():
         parser.add_argument(f"--{name}", type=positive, default=default)
     parser.add_argument("--timeout", type=duration, default=60.0)
-    for name in ("identify", "fresh", "unsigned", "mdns"):
+    for name in ("identify", "fresh", "unsigned", "mdns", "relay-service", "relay-limits"):
         parser.add_argument(f"--{name}", action="store_true")
     for name in FOREIGN_FLAGS:
         parser.add_argument(f"--{name}", dest=f"foreign-{name}")
@@ -118,7 +118,10 @@ def parse(argv):
         raise UsageError(f"{flags.command} takes {want} argument(s), got {len(flags.args)}")
     if flags.command == "rendezvous" and flags.args[1] not in ("register", "discover"):
         raise UsageError("rendezvous takes an address, register or discover, and a namespace")
-    flags.transport = flags.transport or (transport_of(flags.args[0]) if flags.args else "tcp")
+    if flags.relay_limits and not flags.relay_service:
+        raise UsageError("--relay-limits goes with --relay-service")
+    first_hop = flags.args[0].split("/p2p-circuit")[0] if flags.args else ""  # which is the relay, where there is one
+    flags.transport = flags.transport or (transport_of(first_hop) if first_hop else "tcp")
     flags.transports = flags.transport.split(",")
     flags.security = flags.security or ("both" if flags.command == "listen" else "noise")
     for name, known in WORDS.items():

@@ -15,10 +15,16 @@ type filter map[string][]string
 
 // filterKeys are what rows can be chosen by.
 func filterKeys() []string {
-	return []string{"suite", "server", "client", "transport", "security", "muxer"}
+	return []string{"suite", "server", "client", "transport", "security", "muxer", "relay"}
 }
 
 func (r *row) value(key string) string {
+	if key == "relay" {
+		if r.relay == nil {
+			return ""
+		}
+		return r.relay.Name
+	}
 	return map[string]string{
 		"suite": r.Suite, "server": r.Server, "client": r.Client,
 		"transport": r.Stack.Transport, "security": r.Stack.Security, "muxer": r.Stack.Muxer,

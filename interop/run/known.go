@@ -26,7 +26,9 @@ func knowns() []known {
 		hexKeys = "py-libp2p 0.8.1 has the peer ID in hexadecimal in the keys of /pk records (PublicKeyValidator in records/pubkey.py), and its server " +
 			"reads keys as UTF-8 (_do_handle_stream in kad_dht/kad_dht.py), where the specification and everybody else have the bytes of the peer ID."
 		namesOnly = "Kubo 0.42.0 puts records of /ipns only: putValueRoutingCmd in core/commands/routing.go takes every key for an IPNS name."
-		zeros     = "js-libp2p's floodsub 11.0.28 drops leading zeros of the numbers of messages before it checks signatures (bigIntToBytes in " +
+		unnamed   = "py-libp2p 0.8.1 tells a peer that comes through a relay that it sees it at /p2p/…/p2p-circuit/p2p/… (handle_incoming_connection in " +
+			"relay/circuit_v2/protocol.py), and js-libp2p's identify 4.1.14 takes no observed address that does not begin with an IP address or a name."
+		zeros = "js-libp2p's floodsub 11.0.28 drops leading zeros of the numbers of messages before it checks signatures (bigIntToBytes in " +
 			"dist/src/utils.js), and so refuses all of py-libp2p's, whose numbers begin with zeros (_next_seqno in pubsub/pubsub.py)."
 	)
 	return []known{
@@ -36,6 +38,8 @@ func knowns() []known {
 		{server: "py", operation: "public-key", why: hexKeys},
 		{client: "py", operation: "public-key", why: hexKeys},
 		{client: "kubo", operation: "public-key", why: namesOnly},
+		{server: "py", client: "js", operation: "relay", why: unnamed},
+		{server: "py", client: "js", operation: "limited", why: unnamed},
 		{server: everybody, operation: peers.Floodsub, why: zeros},
 	}
 }

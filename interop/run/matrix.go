@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ type row struct {
 	own            peers.Peer  // this project's, in suiteDelegated
 	network        *dhtNetwork // that the row is of, in suiteNetwork
 
+	relay   *peers.Peer  // between the two, in suiteRelay
 	members []peers.Peer // who talks, in suiteTopic and suiteMixed
 	ways    []string     // of pub/sub
 }
@@ -38,6 +40,7 @@ const (
 	suiteMixed   = "mixed"   // the same of peers of all kinds
 
 	suiteDelegated = "delegated" // a server of delegated routing over HTTP, and its client
+	suiteRelay     = "relay"     // a connection through a relay
 )
 
 // over says what a row runs on.
@@ -51,6 +54,8 @@ func (r *row) over() string {
 		return r.network.String()
 	case suiteTopic:
 		return "pubsub"
+	case suiteRelay:
+		return "through " + r.relay.Name
 	case suiteMixed:
 		return fmt.Sprintf("pubsub of %d", len(r.members))
 	}
@@ -112,7 +117,7 @@ func plan(all []peers.Peer) []*row {
 	for _, w := range networks(all) {
 		rows = append(rows, w.rows()...)
 	}
-	return append(rows, topicRows(all)...)
+	return slices.Concat(rows, relayRows(all), topicRows(all))
 }
 
 // matrix runs rows.
@@ -142,6 +147,8 @@ func (m *matrix) run(ctx context.Context, rows []*row) {
 					m.fillNetwork(ctx, r)
 				case suiteDelegated:
 					m.fillDelegated(ctx, r)
+				case suiteRelay:
+					m.fillRelay(ctx, r)
 				case suiteTopic, suiteMixed:
 					m.fillTopic(ctx, r)
 				default:

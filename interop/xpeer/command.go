@@ -25,7 +25,7 @@ type body func(context.Context, *invocation) error
 // commands returns every verb; a new one is a row here and a file of its own.
 func commands() []command {
 	return []command{
-		{"listen", "[--transport tcp,ws,wss,quic,webtransport,webrtc-direct] [--connect ADDR,…]", true, listenCommand},
+		{"listen", "[--transport tcp,ws,wss,quic,webtransport,webrtc-direct] [--connect ADDR,…] [--relay-service [--relay-limits]] [--reserve ADDR [--hole-punch]]", true, listenCommand},
 		{"ping", "ADDR --count N", false, pingCommand},
 		{"identify", "ADDR", false, identifyCommand},
 		{"perf", "ADDR --upload B --download B", false, perfCommand},
@@ -40,6 +40,7 @@ func commands() []command {
 		{"sim-dht", "--nodes N --count N [--provide]", false, simDHTCommand},
 		{"dht-load", "ADDR --nodes N --count N --parallel P", true, dhtLoadCommand},
 		{"rendezvous", "ADDR " + rendezvousUsage, false, rendezvousCommand},
+		{"dial-through", "CIRCUITADDR [--wait S]", false, dialThroughCommand},
 		{"idle", "ADDR --conns N", true, idleCommand},
 	}
 }
@@ -48,7 +49,7 @@ func commands() []command {
 // build does not have.
 func laterCommands() []string {
 	return []string{
-		"fetch", "dial-through",
+		"fetch",
 	}
 }
 
@@ -56,9 +57,9 @@ func laterCommands() []string {
 // this build does not have. The returned function refuses those that were given.
 func defineLater(flags *flag.FlagSet) (refuse func() error) {
 	values := []string{
-		"reserve", "autonat", "bootstrap", "fetch",
+		"autonat", "bootstrap", "fetch",
 	}
-	switches := []string{"relay-service", "relay-limits", "hole-punch"}
+	switches := []string{}
 	for _, name := range values {
 		flags.String(name, "", "not in this build")
 	}

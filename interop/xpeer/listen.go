@@ -52,6 +52,8 @@ func listenCommand(flags *flag.FlagSet) body {
 	topics.define(flags)
 	var finders discoveryFlags
 	finders.define(flags)
+	var places relayFlags
+	places.define(flags)
 	var dials list
 	flags.Var(&dials, "connect", "addresses to dial once listening, comma separated")
 
@@ -59,7 +61,7 @@ func listenCommand(flags *flag.FlagSet) body {
 		if len(in.args) != 0 {
 			return usagef("unexpected argument %q", in.args[0])
 		}
-		if err := errors.Join(f.check(), topics.check(), finders.check()); err != nil {
+		if err := errors.Join(f.check(), topics.check(), finders.check(), places.check()); err != nil {
 			return err
 		}
 		if len(in.options.transports) == 0 {
@@ -78,11 +80,19 @@ func listenCommand(flags *flag.FlagSet) body {
 			return err
 		}
 		b.bare, b.dht, b.pubsub, b.discovery = *noIdentify, f, topics.config(), finders.config()
+		if err := places.apply(&b); err != nil {
+			return err
+		}
 		n, err := b.start(ctx)
 		if err != nil {
 			return err
 		}
 		defer n.Close()
+		setup, cancel := in.withTimeout(ctx)
+		defer cancel()
+		if err := places.wait(setup, n); err != nil {
+			return err
+		}
 		d := n.dht(f)
 		t, err := n.startTalk(topics)
 		if err != nil {
@@ -94,8 +104,6 @@ func listenCommand(flags *flag.FlagSet) body {
 			in.out.tell(n)
 		}
 
-		setup, cancel := in.withTimeout(ctx)
-		defer cancel()
 		for _, target := range targets {
 			if _, err := n.Connect(setup, target); err != nil {
 				return fmt.Errorf("connect: %w", err)

@@ -28,6 +28,9 @@ type blueprint struct {
 	listen     []ma.Multiaddr
 	// protocols are the modules to serve, with their configurations.
 	protocols map[string]json.RawMessage
+	// relay is the configuration of nat.relay; nil leaves it out.
+	relay json.RawMessage
+	punch bool
 	// pubsub is the module for messages on topics, with its configuration.
 	pubsub map[string]json.RawMessage
 	dht    dhtFlags
@@ -103,6 +106,9 @@ func (b blueprint) plan(l core.Loader) (*host.Plan, error) {
 	}
 	if p.Muxers, err = listOf[core.Muxer](b.muxers).Load(l); err != nil {
 		return nil, fmt.Errorf("muxers: %w", err)
+	}
+	if err := b.planRelay(p, l); err != nil {
+		return nil, fmt.Errorf("nat: %w", err)
 	}
 	served, err := core.Map[core.Protocol](b.protocols).Load(l)
 	if err != nil {

@@ -40,7 +40,7 @@ func pingCommand(flags *flag.FlagSet) body {
 			return err
 		}
 		defer s.Close()
-		stream, err := s.conn.NewStream(ctx, pingID)
+		stream, err := s.conn.NewStream(core.AllowLimited(ctx), pingID)
 		if err != nil {
 			return fmt.Errorf("ping: %w", err)
 		}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -27,6 +28,9 @@ func (in *invocation) clientBlueprint(target peer.AddrInfo) (blueprint, error) {
 		return b, err
 	}
 	b.transports, err = in.options.transportsFor(target.Addrs[0])
+	if relayed(target.Addrs[0]) {
+		b.relay = json.RawMessage("{}")
+	}
 	return b, err
 }
 

@@ -30,6 +30,8 @@ type Peer struct {
 	// ServesDelegated and AsksDelegated tell whether it answers delegated routing
 	// over HTTP, and has others answer.
 	ServesDelegated, AsksDelegated bool
+	// Relay is true if it can be a relay, have a place at one and dial through one.
+	Relay bool
 	// PubSub are the ways in which it carries messages on topics.
 	PubSub []string
 	// MDNS are the versions of IP over which it finds peers by multicast DNS.
@@ -96,7 +98,7 @@ func All(root string) []Peer {
 				stacks("tcp ws", "noise tls", "yamux mplex"), stacks("wss", "noise tls", "yamux"), stacks("tcp", "plaintext", "yamux"),
 				whole("quic", "webtransport", "webrtc-direct"), private("tcp", "noise", "yamux"),
 			),
-			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned},
+			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned}, Relay: true,
 			ServesDelegated: true, AsksDelegated: true,
 			MDNS: []string{IPv4, IPv6}, Rendezvous: true,
 			dir: at("interop", "xpeer"), setup: [][]string{build("xpeer")},
@@ -107,7 +109,7 @@ func All(root string) []Peer {
 				stacks("tcp ws wss", "noise tls plaintext", "yamux"),
 				whole("quic", "webtransport", "webrtc-direct"), private("tcp", "noise", "yamux"),
 			),
-			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned},
+			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned}, Relay: true,
 			MDNS: []string{IPv4, IPv6},
 			dir:  at("interop", "go"), setup: [][]string{build("gopeer")},
 		},
@@ -117,10 +119,10 @@ func All(root string) []Peer {
 				stacks("tcp ws wss", "noise tls plaintext", "yamux mplex"),
 				whole("quic", "webrtc-direct"), private("tcp", "noise", "yamux"),
 			),
-			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned},
+			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned}, Relay: true,
 			AsksDelegated: true, // helia's client
 			MDNS:          []string{IPv4},
-			dir:           at("interop", "js"), made: "node_modules/@libp2p/mdns node_modules/@helia/delegated-routing-v1-http-api-client",
+			dir:           at("interop", "js"), made: "node_modules/@libp2p/circuit-relay-v2 node_modules/@libp2p/mdns node_modules/@helia/delegated-routing-v1-http-api-client",
 			// Not npm ci: it wants every optional package in the lock, also those of @chainsafe/libp2p-quic that npm's registry lacks.
 			setup: [][]string{{"npm", "install", "--no-save", "--no-audit", "--no-fund"}},
 		},
@@ -130,7 +132,7 @@ func All(root string) []Peer {
 				stacks("tcp ws wss", "noise tls plaintext", "yamux mplex"),
 				whole("quic"), private("tcp", "noise", "yamux"),
 			),
-			DHT: []string{PublicDHT}, PubSub: []string{Floodsub, Gossipsub},
+			DHT: []string{PublicDHT}, PubSub: []string{Floodsub, Gossipsub}, Relay: true,
 			MDNS: []string{IPv4}, Rendezvous: true,
 			dir: at("interop", "py"), made: ".venv/lib/python3*/site-packages/libp2p", setup: [][]string{{at("interop", "py", "setup")}},
 		},

@@ -78,7 +78,7 @@ func (h *hub) reserve(ctx context.Context, relay peer.AddrInfo) (*Reservation, e
 	case err != nil:
 		s.Reset(core.StreamNoError)
 		return nil, err
-	case m.status != StatusOK:
+	case m.status != StatusOK && (m.status != 0 || m.place == nil): // some say OK by the place alone
 		return nil, &StatusError{Status: m.status}
 	case m.place == nil:
 		return nil, fmt.Errorf("hop: %w: OK without a reservation", errMessage)

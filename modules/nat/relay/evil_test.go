@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -154,14 +155,16 @@ func TestEvil_R2_TimeLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := circuit(t, newScene(t, `{}`))
 		begin := time.Now()
-		go func() { // slow, and endless
+		var writing sync.WaitGroup
+		defer writing.Wait()
+		writing.Go(func() { // slow, and endless
 			for {
 				if _, err := a.Write([]byte{1}); err != nil {
 					return
 				}
 				time.Sleep(time.Second)
 			}
-		}()
+		})
 		_, err := io.Copy(io.Discard, b)
 		if d := time.Since(begin); !errors.Is(err, core.ErrReset) || d != 2*time.Minute {
 			t.Errorf("%v after %v", err, d)
