@@ -3,6 +3,8 @@
 package core
 
 import (
+	"time"
+
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/xnode-p2p/xnode/core/peer"
@@ -66,6 +68,25 @@ type NetworkChanged struct{}
 // LocalProtocolsChanged is emitted when the served protocols have changed.
 type LocalProtocolsChanged struct {
 	Protocols []string
+}
+
+// HolePunched is emitted when an attempt to make a direct connection of a relayed
+// one has ended.
+type HolePunched struct {
+	Peer peer.ID
+	// Attempt counts from 1. It is 0 for a direct dial that needed no hole.
+	Attempt int
+	// Initiator is true on the side that asked for it.
+	Initiator bool
+	Role      PunchRole
+	// Addrs are those of the peer that were dialled.
+	Addrs []ma.Multiaddr
+	// RTT is that of the relayed connection; 0 where it was not measured.
+	RTT time.Duration
+	// Took is the time from the first packet to the connection, or its end.
+	Took time.Duration
+	// Err is why there is no direct connection; nil if there is one.
+	Err error
 }
 
 // PeerDiscovered is emitted by a [Discoverer] that has found a peer, or other

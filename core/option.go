@@ -2,7 +2,10 @@
 
 package core
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // HandleOption changes how a protocol is served.
 type HandleOption func(*HandleOptions)
@@ -41,6 +44,7 @@ const (
 	forceDirectKey
 	dialNameKey
 	noLookupKey
+	punchKey
 	dialAsKey
 	throughRelayKey
 )
@@ -91,6 +95,48 @@ func ThroughRelay(ctx context.Context) context.Context {
 
 // RelayWanted reports whether ctx comes from [ThroughRelay].
 func RelayWanted(ctx context.Context) bool { return ctx.Value(throughRelayKey) != nil }
+// PunchRole is who a node is on a connection that both sides dial at once: what
+// the handshakes on it need to know.
+type PunchRole uint8
+
+// The roles of hole punching.
+const (
+	PunchClient PunchRole = iota + 1
+	PunchServer
+)
+
+// String returns "client" or "server".
+func (r PunchRole) String() string {
+	switch r {
+	case PunchClient:
+		return "client"
+	case PunchServer:
+		return "server"
+	}
+	return "unknown"
+}
+
+// PunchDial says how a hole is punched.
+type PunchDial struct {
+	Role PunchRole
+	// RTT is how long a message to the other side and back takes.
+	RTT time.Duration
+}
+
+// Punch makes Connect dial the given addresses and no others, directly and all at
+// once, from the ports that are listened on, again and again until one answers
+// or ctx ends: the other side does the same, and each opens the way for the
+// packets of the other. Where only one side can dial, as with QUIC, the server's
+// dial ends with ctx, and the connection is the one that comes in.
+func Punch(ctx context.Context, p PunchDial) context.Context {
+	return context.WithValue(ForceDirect(NoLookup(ctx)), punchKey, p)
+}
+
+// Punching returns what [Punch] was called with; false if ctx is of another dial.
+func Punching(ctx context.Context) (PunchDial, bool) {
+	p, ok := ctx.Value(punchKey).(PunchDial)
+	return p, ok
+}
 
 // WithDialName says which DNS name the address that a transport dials was
 // resolved from.

@@ -21,6 +21,7 @@ import (
 	_ "github.com/xnode-p2p/xnode/modules/muxer/yamux"
 	_ "github.com/xnode-p2p/xnode/modules/nat/autonat"
 	_ "github.com/xnode-p2p/xnode/modules/nat/portmap"
+	_ "github.com/xnode-p2p/xnode/modules/nat/holepunch"
 	_ "github.com/xnode-p2p/xnode/modules/nat/relay"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/echo"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/perf"

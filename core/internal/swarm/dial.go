@@ -36,6 +36,7 @@ type dial struct {
 type dialKey struct {
 	peer   peer.ID
 	direct bool
+	punch  core.PunchDial // zero for a dial of the usual sort
 	// routed: the addresses are those that routing finds. Such a dial follows
 	// one of the others, so that who helps to find the peer can join that.
 	routed bool
@@ -101,6 +102,7 @@ func (s *Swarm) connect(ctx context.Context, p peer.ID, addrs []ma.Multiaddr, wo
 	if core.RelayWanted(ctx) {
 		r.dialKey, ctx = dialKey{peer: p, relayed: true}, core.NoLookup(ctx)
 	}
+	r.punch, _ = core.Punching(ctx)
 	c, dialled, err = s.dialPeer(ctx, r)
 	if before, ok := s.wantsLookup(ctx, err); ok {
 		r.routed, r.given, r.before = true, nil, before
@@ -240,7 +242,11 @@ func (s *Swarm) runDial(ctx context.Context, d *dial) {
 		r.Resolved, r.Attempts = slices.Clone(d.before.Resolved), slices.Clone(d.before.Attempts)
 	}
 	d.record = r
+	if d.key.punch.Role != 0 {
+		ctx = core.Punch(ctx, d.key.punch)
+	}
 	race := s.gather(ctx, d, r)
+	defer s.punches.expect(d.key.punch, race.attempts)()
 	skipped := len(r.Attempts)
 	if len(race.attempts) > 0 {
 		d.conn = race.run(ctx)

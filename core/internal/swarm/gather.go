@@ -113,7 +113,9 @@ func (s *Swarm) gather(ctx context.Context, d *dial, r *core.DialRecord) *race {
 		c.collect(given, d.given)
 	} else {
 		c.collect(given, d.given)
-		c.collect("peerstore", s.Book.PeerAddrs(c.peer))
+		if d.key.punch.Role == 0 {
+			c.collect("peerstore", s.Book.PeerAddrs(c.peer))
+		}
 	}
 	resolved := s.Resolver.Resolve(ctx, c.addrs, c.peer, c.resolved)
 
@@ -140,11 +142,16 @@ func (s *Swarm) gather(ctx context.Context, d *dial, r *core.DialRecord) *race {
 		good = append(good, a)
 	}
 
-	good = s.withoutBlackHoles(d.policy, c, good)
+	if d.key.punch.Role == 0 {
+		good = s.withoutBlackHoles(d.policy, c, good)
+	}
 
 	race := &race{swarm: s, policy: d.policy, peer: c.peer, results: make(chan *attempt, len(good))}
 	for _, k := range d.policy.Policy.rank(good) {
 		key := k.addr.Bytes()
+		if d.key.punch.Role != 0 {
+			k.delay = 0
+		}
 		race.attempts = append(race.attempts, &attempt{name: c.names[string(key)], DialAttempt: core.DialAttempt{
 			Addr: k.addr, Source: c.source[string(key)], Delay: k.delay, Outcome: core.DialCancelled,
 		}})

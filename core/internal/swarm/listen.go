@@ -188,7 +188,7 @@ func (l *Listener) upgrade(ctx context.Context, raw manet.Conn, scope *limits.Co
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	scope.OnYield(func() { cancel(errCrowded) })
-	c, err := s.upgrader.Upgrade(ctx, raw, upgrade.Request{Memory: scope})
+	c, err := s.upgrader.Upgrade(ctx, raw, upgrade.Request{Initiator: s.punches.client(remote), Memory: scope})
 	if err == nil {
 		stat := core.ConnStat{
 			Direction: core.Inbound,

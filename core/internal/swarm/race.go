@@ -132,6 +132,8 @@ func (s *Swarm) try(ctx context.Context, policy *dialPolicy, p peer.ID, a *attem
 		s.holes.note(a.Addr, true)
 	case ctx.Err() != nil:
 		a.Outcome, a.Err = core.DialCancelled, context.Cause(ctx)
+	case isPunch(ctx): // says nothing about dials that nobody helps
+		a.Outcome, a.Err = core.DialFailed, err
 	default:
 		a.Outcome, a.Err = core.DialFailed, err
 		s.blame(key, a, policy)
@@ -205,7 +207,7 @@ func (s *Swarm) connectWith(ctx context.Context, t Transport, p peer.ID, a *atte
 	if err != nil {
 		return withCause(ctx, err)
 	}
-	c, err := s.upgrader.Upgrade(ctx, raw, upgrade.Request{Initiator: true, Expect: p, Memory: scope, Step: a.step})
+	c, err := s.upgrader.Upgrade(ctx, raw, upgrade.Request{Initiator: !isPunchServer(ctx), Expect: p, Memory: scope, Step: a.step})
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,7 @@ type Swarm struct {
 	backoff    backoff
 	holes      blackHoles
 	reaper     reaper
+	punches    punches
 	policy     atomic.Pointer[dialPolicy]
 	target     atomic.Pointer[trimTarget]
 	lookups    chan struct{} // a place for each that is under way

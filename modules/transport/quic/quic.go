@@ -201,6 +201,9 @@ func (t *Transport) Dial(ctx context.Context, a ma.Multiaddr, p peer.ID, m core.
 		return nil, err
 	}
 	defer port.Release()
+	if p, ok := core.Punching(ctx); ok && p.Role == core.PunchServer {
+		return nil, port.Punch(ctx, to)
+	}
 	c, err := port.DialQUIC(ctx, to, identity.Config(p, []string{alpn}), t.settings(), m)
 	if err != nil {
 		return nil, dialError(err)

@@ -122,7 +122,11 @@ func (t *Transport) Dial(ctx context.Context, a ma.Multiaddr) (manet.Conn, error
 	}
 	_, alias := core.DialIdentity(ctx, nil)
 	d := tcpport.Dialer{Reuse: !t.NoReuse && !alias, Kind: tcpport.Multistream, Timeout: time.Duration(t.ConnectTimeout)}
-	c, err := d.Dial(ctx, t.ports(), to)
+	dial := d.Dial
+	if p, ok := core.Punching(ctx); ok {
+		dial = tcpport.Punch{Dialer: d, RTT: p.RTT}.Dial
+	}
+	c, err := dial(ctx, t.ports(), to)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package holepunch_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	ma "github.com/multiformats/go-multiaddr"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/coretest"
+	"github.com/xnode-p2p/xnode/core/host"
+	"github.com/xnode-p2p/xnode/core/hosttest"
+	"github.com/xnode-p2p/xnode/core/memnet"
+	"github.com/xnode-p2p/xnode/core/peer"
+	"github.com/xnode-p2p/xnode/core/wire"
+	_ "github.com/xnode-p2p/xnode/modules/muxer/yamux"
+	"github.com/xnode-p2p/xnode/modules/nat/holepunch"
+	_ "github.com/xnode-p2p/xnode/modules/nat/relay"
+	_ "github.com/xnode-p2p/xnode/modules/protocol/echo"
+	_ "github.com/xnode-p2p/xnode/modules/security/noise"
+	_ "github.com/xnode-p2p/xnode/modules/transport/quic"
+	_ "github.com/xnode-p2p/xnode/modules/transport/tcp"
+)
+
+func TestLifecycle(t *testing.T) {
+	coretest.TestLifecycle(t, func(t *testing.T) core.Service {
+		return coretest.MustLoad[core.NAT](t, "holepunch", `{}`)
+	})
+}
+
+func TestConfigs(t *testing.T) {
+	coretest.TestConfigs[core.NAT](t, "holepunch", []coretest.Config{
+		{JSON: `{}`},
+		{JSON: `{"attempts": 1, "timeout": "2s", "linger": "5s", "allow_private": true}`},
+		{JSON: `{"attempts": 4}`, WantErr: "attempts: 4 is not between 1 and 3"},
+		{JSON: `{"timeout": "10ms"}`, WantErr: "timeout: 10ms is too short"},
+		{JSON: `{"linger": "-1s"}`, WantErr: "no duration"},
+	})
+}
+
+// scene is a relay that two nodes meet at, who do not know each other.
+type scene struct {
+	relay, behind, dialer *host.Host
+	addr                  ma.Multiaddr // of behind, through the relay
+}
+
+// newScene starts the three. transports, listen and punch are of the two; listen
+// may be empty.
+func newScene(t testing.TB, transports, listen, punch string) *scene {
+	t.Helper()
+	n := hosttest.NewNetwork(memnet.Options{})
+	s := &scene{relay: n.Node(t, hosttest.Settings{Seed: 1, Config: `{"listen": [], "nat": {"relay": {"service": {}}}}`})}
+	at := fmt.Sprintf("%s/p2p/%s/p2p-circuit", s.relay.Addrs()[0], s.relay.ID())
+	for seed, h := range map[uint64]**host.Host{2: &s.behind, 3: &s.dialer} {
+		addrs := listen
+		if seed == 2 {
+			addrs = fmt.Sprintf("%q", at)
+			if listen != "" {
+				addrs += "," + listen
+			}
+		}
+		config := fmt.Sprintf(`{"transports": {%s}, "listen": [%s], "nat": {"relay": {}, "holepunch": %s}, "protocols": {"echo": {}}}`, transports, addrs, punch)
+		node, err := host.New(host.Settings{Key: hosttest.Key(seed)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { node.Close() })
+		plan := n.Plan(t, config)
+		plan.Listen = slices.DeleteFunc(plan.Listen, ma.StringCast("/memory/0").Equal)
+		if _, err := node.Acquire(t.Context(), plan); err != nil {
+			t.Fatal(err)
+		}
+		*h = node
+	}
+	s.addr = ma.StringCast(at)
+	changed := make(chan struct{}, 16)
+	stop := core.On(s.behind, func(core.LocalAddrsChanged) { changed <- struct{}{} })
+	defer stop()
+	for !slices.ContainsFunc(s.behind.Addrs(), s.addr.Equal) {
+		<-changed
+	}
+	return s
+}
+
+// connect connects the dialer through the relay.
+func (s *scene) connect(t testing.TB) core.Conn {
+	t.Helper()
+	c, err := s.dialer.Connect(t.Context(), peer.AddrInfo{ID: s.behind.ID(), Addrs: []ma.Multiaddr{s.addr}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestPunches gets a direct connection on real sockets, and closes the relayed one
+// when it is not used any more.
+func TestPunches(t *testing.T) {
+	for _, c := range []struct{ transports, listen string }{
+		{`"tcp": {}`, `"/ip4/127.0.0.1/tcp/0"`},
+		{`"quic": {}`, `"/ip4/127.0.0.1/udp/0/quic-v1"`},
+	} {
+		t.Run(c.transports, func(t *testing.T) {
+			coretest.VerifyNoLeaks(t)
+			s := newScene(t, c.transports, c.listen, `{"allow_private": true, "linger": "1h"}`)
+			ended := make(chan core.HolePunched, 8)
+			defer core.On(s.behind, func(e core.HolePunched) { ended <- e })()
+			relayed := s.connect(t)
+			busy, err := relayed.NewStream(core.AllowLimited(t.Context()), holepunch.ID)
+			if err == nil { // the wrong way round: it ends, and with it what is still on the connection
+				io.Copy(io.Discard, busy)
+			}
+			e := <-ended
+			if e.Err != nil || !e.Initiator || e.Role != core.PunchServer || e.Attempt != 1 || len(e.Addrs) != 1 || e.Peer != s.dialer.ID() {
+				t.Fatalf("%+v", e)
+			}
+			// Both sides use it from now on.
+			for from, to := range map[*host.Host]*host.Host{s.dialer: s.behind, s.behind: s.dialer} {
+				st, err := from.NewStream(t.Context(), to.ID(), "/echo/1.0.0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if st.Conn().Stat().Limited {
+					t.Error("a stream on the relayed connection")
+				}
+				st.Reset(core.StreamNoError)
+			}
+			<-relayed.Done()
+		})
+	}
+}
+
+// TestKeepsTheRelayedConnection: where nothing can be reached, everything stays as
+// it was, after all attempts.
+func TestKeepsTheRelayedConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, `"nowhere": {}`, ``, `{}`)
+		var mu sync.Mutex
+		var events []core.HolePunched
+		for _, h := range []*host.Host{s.behind, s.dialer} {
+			defer core.On(h, func(e core.HolePunched) {
+				mu.Lock()
+				defer mu.Unlock()
+				events = append(events, e)
+			})()
+			defer h.Announce(ma.StringCast("/ip4/198.41.0.4/tcp/1"))()
+		}
+		begun := time.Now()
+		c := s.connect(t)
+		time.Sleep(90 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		// One direct dial, three attempts of the initiator and three of the responder.
+		roles := map[string]int{}
+		for _, e := range events {
+			if e.Err == nil {
+				t.Errorf("a direct connection: %+v", e)
+			}
+			roles[fmt.Sprintf("%d %v %v", e.Attempt, e.Initiator, e.Role)]++
+		}
+		for _, want := range []string{"0 true unknown", "1 true server", "2 true client", "3 true server", "1 false client"} {
+			if roles[want] == 0 {
+				t.Errorf("no attempt %q among %v", want, roles)
+			}
+		}
+		select {
+		case <-c.Done():
+			t.Error("the relayed connection has ended")
+		default:
+		}
+		if d := time.Since(begun); d > 2*time.Minute {
+			t.Errorf("took %v", d)
+		}
+	})
+}
+
+// nowhere is a transport for TCP whose packets do not arrive.
+type nowhere struct{}
+
+func init() { core.Register(new(nowhere)) }
+
+func TestEvil_R8_Streams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, `"nowhere": {}`, ``, `{}`)
+		defer s.dialer.Announce(ma.StringCast("/ip4/198.41.0.4/tcp/1"))()
+		c := s.connect(t)
+		synctest.Wait()
+		back := s.behind.ConnsTo(s.dialer.ID())[0]
+		say := func(c core.Conn, messages ...[]byte) error {
+			st, err := c.NewStream(core.AllowLimited(t.Context()), holepunch.ID)
+			if err != nil {
+				return err
+			}
+			defer st.Reset(core.StreamNoError)
+			for _, m := range messages {
+				if err := wire.WriteMessage(st, m); err != nil {
+					return err
+				}
+			}
+			_, err = io.ReadAll(st)
+			return err
+		}
+		connect := protowire.AppendBytes(protowire.AppendTag([]byte{8, 100}, 2, protowire.BytesType), ma.StringCast("/ip4/192.5.5.241/tcp/1").Bytes())
+		sync := []byte("\x08\xac\x02")
+		if err := say(c, connect); !errors.Is(err, core.ErrReset) {
+			t.Errorf("from the side that may not: %v", err)
+		}
+		direct := hosttest.Connect(t, s.behind, s.relay)
+		_ = direct
+		if err := say(back, make([]byte, 5000)); !errors.Is(err, core.ErrReset) {
+			t.Errorf("a long message: %v", err)
+		}
+		if err := say(back, sync); !errors.Is(err, core.ErrReset) {
+			t.Errorf("sync early: %v", err)
+		}
+		begun := time.Now()
+		if err := say(back, connect); !errors.Is(err, core.ErrReset) || time.Since(begun) > time.Minute {
+			t.Errorf("sync never: %v after %v", err, time.Since(begun))
+		}
+		// A loop has an end, and dials little.
+		punched := 0
+		defer core.On(s.dialer, func(e core.HolePunched) { punched++ })()
+		for range 50 {
+			say(back, connect, sync)
+		}
+		if punched > 6 {
+			t.Errorf("%d attempts", punched)
+		}
+	})
+}
+
+// TestEvil_R8_DirectConnection: what is direct already is not made direct.
+func TestEvil_R8_DirectConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := hosttest.NewNetwork(memnet.Options{})
+		nodes := n.Nodes(t, 2, `{"listen": [], "nat": {"holepunch": {}}}`)
+		c := hosttest.Connect(t, nodes[0], nodes[1])
+		st, err := c.NewStream(t.Context(), holepunch.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wire.WriteMessage(st, []byte{8, 100})
+		if _, err := io.ReadAll(st); !errors.Is(err, core.ErrReset) {
+			t.Errorf("%v", err)
+		}
+	})
+}
