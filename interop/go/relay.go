@@ -11,7 +11,7 @@ import (
 
 	"github.com/libp2p/go-libp2p"
 	circuit "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
-	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	hop "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -45,13 +45,13 @@ func (f *relayFlags) options() []libp2p.Option {
 	if !f.service {
 		return opts
 	}
-	resources := relay.DefaultResources()
+	resources := hop.DefaultResources()
 	resources.MaxReservations, resources.MaxCircuits = 100_000, 100_000
 	resources.MaxReservationsPerIP, resources.MaxReservationsPerASN = math.MaxInt32, math.MaxInt32
 	all := func(ma.Multiaddr) bool { return true } // also addresses that are not on the Internet
-	service := []relay.Option{relay.WithResources(resources), relay.WithReservationAddressFilter(all)}
+	service := []hop.Option{hop.WithResources(resources), hop.WithReservationAddressFilter(all)}
 	if !f.limits {
-		service = append(service, relay.WithInfiniteLimits())
+		service = append(service, hop.WithInfiniteLimits())
 	}
 	return append(opts, libp2p.EnableRelayService(service...), libp2p.ForceReachabilityPublic())
 }

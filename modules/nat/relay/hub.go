@@ -60,6 +60,9 @@ func (h *hub) enter(r *Relay) {
 	h.instances = append(h.instances, r)
 	h.mu.Unlock()
 	h.configure()
+	if reporter, ok := core.Find[core.ReachReporter](h.node); ok { // which has begun before
+		h.plan(reachability{reporter.Reach().Reachability})
+	}
 }
 
 // leave makes the settings again those of the instance before, if there is one.
