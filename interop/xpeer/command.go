@@ -59,7 +59,7 @@ func defineLater(flags *flag.FlagSet) (refuse func() error) {
 	values := []string{
 		"autonat", "bootstrap", "fetch",
 	}
-	switches := []string{}
+	var switches []string
 	for _, name := range values {
 		flags.String(name, "", "not in this build")
 	}

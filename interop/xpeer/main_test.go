@@ -295,7 +295,7 @@ func TestExitStatusOfWhatCannotBeDone(t *testing.T) {
 		{"listen --transport webrtc", exitFailed, "--transport webrtc: not in this build"},
 		{"listen --transport memory", exitFailed, "not in this build"},
 		{"listen --transport pigeon", exitUsage, "pigeon"},
-		{"listen --mdns", exitFailed, "--mdns: not in this build"},
+		{"listen --autonat v2", exitFailed, "--autonat: not in this build"},
 		{"listen --relay-limits", exitUsage, "--relay-limits: goes with --relay-service"},
 		{"listen --dht maybe", exitUsage, "server or client"},
 		{"listen --dht server --delegated http://x", exitUsage, "no DHT"},
