@@ -95,6 +95,7 @@ func ThroughRelay(ctx context.Context) context.Context {
 
 // RelayWanted reports whether ctx comes from [ThroughRelay].
 func RelayWanted(ctx context.Context) bool { return ctx.Value(throughRelayKey) != nil }
+
 // PunchRole is who a node is on a connection that both sides dial at once: what
 // the handshakes on it need to know.
 type PunchRole uint8
