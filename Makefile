@@ -48,6 +48,9 @@ corpus: ## keep the inputs that fuzzing has found here, for all who run make fuz
 interop: ## the matrix against go-libp2p, js-libp2p and py-libp2p, which it sets up
 	go run ./interop/run $(RUN)
 
+gossip: ## scenarios of the public suite of gossipsub, half of the nodes on go-libp2p-pubsub
+	go run ./interop/gossip $(RUN)
+
 kubo: ## a Kubo node, which it builds, against xnode: the DHT, alone and with go-libp2p's, and routing over HTTP
 	go run ./interop/run --peers go,kubo --only suite=dht,suite=network,suite=delegated $(RUN)
 

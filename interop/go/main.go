@@ -25,7 +25,12 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	var status int
+	if len(os.Args) > 1 && os.Args[1] == "--params" {
+		status = runScript(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	} else {
+		status = run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	}
 	stop()
 	os.Exit(status)
 }

@@ -9,7 +9,8 @@
 // Every line on stdout is one JSON object; diagnostics go to stderr. The exit
 // status is 0 when the thing asked was done, 1 when it was not, 2 when it was
 // not understood. Started without arguments and with the environment of
-// libp2p's public suites, it takes part in them (contract.go, contractdht.go).
+// libp2p's public suites, it takes part in them (contract.go, contractdht.go), and
+// with --params FILE in that of gossipsub (script.go).
 package main
 
 import (
@@ -38,6 +39,8 @@ func main() {
 		status = takePart(ctx, c, os.Stdout, os.Stderr)
 	} else if c, ok := dhtContractOf(os.Getenv); ok && len(os.Args) == 1 {
 		status = c.takePart(ctx, os.Stdout, os.Stderr)
+	} else if len(os.Args) > 1 && os.Args[1] == "--params" {
+		status = runScript(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	} else {
 		status = run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	}

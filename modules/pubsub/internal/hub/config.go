@@ -41,7 +41,8 @@ type Config struct {
 
 	// MessageID says which messages are the same: those of the same author and
 	// number, "from_seqno"; those of the same content, "sha256"; those of the
-	// same content and topic, "sha256_topic", in 20 bytes.
+	// same content and topic, "sha256_topic", in 20 bytes; those whose content
+	// begins with the same number, "first_8_bytes".
 	// Default: "from_seqno", and "sha256_topic" where messages have no author.
 	MessageID string `json:"message_id,omitempty"`
 

@@ -21,6 +21,7 @@ var names = map[string]Name{
 		sum := sha256.Sum256(m.Data)
 		return string(sum[:])
 	},
+	"first_8_bytes": func(m *rpc.Message) string { return string(m.Data[:min(8, len(m.Data))]) },
 	"sha256_topic": func(m *rpc.Message) string {
 		h := sha256.New()
 		h.Write([]byte(m.Topic))
@@ -34,7 +35,7 @@ var names = map[string]Name{
 func ParseName(name string) (Name, error) {
 	n, ok := names[name]
 	if !ok {
-		return nil, fmt.Errorf("%q makes no IDs; there are from_seqno, sha256 and sha256_topic", name)
+		return nil, fmt.Errorf("%q makes no IDs; there are from_seqno, sha256, sha256_topic and first_8_bytes", name)
 	}
 	return n, nil
 }
