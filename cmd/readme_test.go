@@ -46,7 +46,7 @@ func TestReadmeCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := newNode(t)
-	named := regexp.MustCompile("(?:\\./|cmd/|`)xnode ((?:trace |key )?[a-z-]+)").FindAllStringSubmatch(string(text), -1)
+	named := regexp.MustCompile("(?:\\./|cmd/|`)xnode ((?:trace |key )?[a-z0-9-]+)").FindAllStringSubmatch(string(text), -1)
 	if len(named) < 10 {
 		t.Fatalf("found only %v", named)
 	}
