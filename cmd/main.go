@@ -79,7 +79,7 @@ func (c *cli) root() *cobra.Command {
 		c.initCommand(), c.configCommand(), c.fmtCommand(), c.adaptCommand(), c.keyCommand())
 	group("ask", c.idCommand(), c.peersCommand(), c.connectCommand(), c.disconnectCommand(), c.addrsCommand(),
 		c.pingCommand(), c.traceCommand(), c.limitsCommand(), c.routingCommand(), c.pubsubCommand(), c.statsCommand(), c.crawlCommand(), c.swarmCommand())
-	group("make", c.buildCommand(), c.devCommand())
+	group("make", c.newCommand(), c.buildCommand(), c.devCommand(), c.conformCommand())
 	group("about", c.modulesCommand(), c.docsCommand(), c.schemaCommand(), c.versionCommand(), c.buildInfoCommand(), c.environCommand(), c.manpageCommand())
 	root.SetCompletionCommandGroupID("about")
 	root.SetHelpCommandGroupID("about")

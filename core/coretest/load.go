@@ -27,21 +27,30 @@ func Load[T any](t testing.TB, name, config string) (T, error) {
 	if namespace == "" {
 		return zero, fmt.Errorf("%v is no kind of module", reflect.TypeFor[T]())
 	}
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	t.Cleanup(cancel)
-	logs := new(core.Logs)
-	v, err := logs.WithLogs(ctx).LoadModuleByID(namespace+"."+name, json.RawMessage(config))
+	v, err := loadID(t, namespace+"."+name, config)
 	if err != nil {
 		return zero, fmt.Errorf("%s: %w", name, err)
 	}
-	logs.Redirect(func(caddy.Module) slog.Handler {
-		return slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})
-	})
 	module, ok := v.(T)
 	if !ok {
 		return zero, fmt.Errorf("%s: a %T is no %v", name, v, reflect.TypeFor[T]())
 	}
 	return module, nil
+}
+
+// loadID is [Load] for a whole ID.
+func loadID(t testing.TB, id, config string) (any, error) {
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	t.Cleanup(cancel)
+	logs := new(core.Logs)
+	v, err := logs.WithLogs(ctx).LoadModuleByID(id, json.RawMessage(config))
+	if err != nil {
+		return nil, err
+	}
+	logs.Redirect(func(caddy.Module) slog.Handler {
+		return slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})
+	})
+	return v, nil
 }
 
 // MustLoad is [Load] for a configuration that must be good.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,50 +27,84 @@ type Result struct {
 // Build builds the binary of a manifest from a source of xnode. What the files
 // of modules have to be is in sums, as in a go.sum, besides what xnode's own
 // says. With dry, nothing is compiled.
-func Build(ctx context.Context, m *Manifest, src Source, sums []byte, dry bool) (*Result, error) {
+func Build(ctx context.Context, m *Manifest, src Source, sums []byte, dry bool) (r *Result, err error) {
+	err = inWorkspace(ctx, m, src, sums, func(w *workspace, imports []string) (err error) {
+		if len(m.With) > 0 {
+			// What others' modules have written about themselves goes into the binary.
+			if _, err := w.goTool(ctx, "run", Xnode+"/cmd/internal/docgen", "-not", Xnode, "-o", "docs.json", "."); err != nil {
+				return err
+			}
+			if err := w.writeMain(imports, true); err != nil {
+				return err
+			}
+		}
+		r, err = w.result(ctx, m, imports, dry)
+		return err
+	})
+	return r, err
+}
+
+// Conform runs the contract suites of package coretest for the modules of a
+// manifest, those with the given IDs or all, and passes on what the go command
+// prints. In options is what the suites have to be told; see coretest.Conform.
+func Conform(ctx context.Context, m *Manifest, src Source, options []byte, ids []string, out io.Writer) error {
+	return inWorkspace(ctx, m, src, nil, func(w *workspace, imports []string) error {
+		var b strings.Builder
+		b.WriteString("package main\n\nimport (\n\t\"os\"\n\t\"testing\"\n\n")
+		fmt.Fprintf(&b, "\t%q\n)\n\n", Xnode+"/core/coretest")
+		fmt.Fprintf(&b, "func TestConform(t *testing.T) {\n\toptions, err := os.ReadFile(\"options.json\")\n\tif err != nil {\n\t\tt.Fatal(err)\n\t}\n")
+		fmt.Fprintf(&b, "\tcoretest.Conform(t, options, %#v...)\n}\n", ids)
+		if err := errors.Join(w.file("conform_test.go", []byte(b.String())), w.file("options.json", options)); err != nil {
+			return err
+		}
+		cmd := w.command(ctx, "test", "-count=1", "-v", ".")
+		cmd.Stdout, cmd.Stderr = out, out
+		return cmd.Run()
+	})
+}
+
+// inWorkspace calls f in a folder with the main package of a manifest.
+func inWorkspace(ctx context.Context, m *Manifest, src Source, sums []byte, f func(w *workspace, imports []string) error) error {
 	var withs []with
 	for _, text := range m.With {
 		w, err := parseWith(text)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		withs = append(withs, w)
 	}
 	dir, err := os.MkdirTemp("", "xnode-build-")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // the system clears its folder in the end
 	w := &workspace{dir: dir}
 	if err := w.write(ctx, src, withs, sums); err != nil {
-		return nil, err
+		return err
 	}
 	imports, err := w.imports(ctx, m, withs)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := w.writeMain(imports, false); err != nil {
-		return nil, err
+		return err
 	}
 	if err := w.resolve(ctx, src, withs); err != nil {
-		return nil, err
+		return err
 	}
 	if err := w.checkWithout(ctx, m.Without); err != nil {
-		return nil, err
+		return err
 	}
-	if len(withs) > 0 {
-		// What others' modules have written about themselves goes into the binary.
-		if _, err := w.goTool(ctx, "run", Xnode+"/cmd/internal/docgen", "-not", Xnode, "-o", "docs.json", "."); err != nil {
-			return nil, err
-		}
-		if err := w.writeMain(imports, true); err != nil {
-			return nil, err
-		}
-	}
+	return f(w, imports)
+}
+
+// result builds the binary, unless dry, and collects what it is made of.
+func (w *workspace) result(ctx context.Context, m *Manifest, imports []string, dry bool) (*Result, error) {
 	r := &Result{Output: m.Output, Packages: imports}
 	if r.Output == "" {
 		r.Output = "xnode"
 	}
+	var err error
 	if r.Output, err = filepath.Abs(r.Output); err != nil {
 		return nil, err
 	}
@@ -79,7 +114,7 @@ func Build(ctx context.Context, m *Manifest, src Source, sums []byte, dry bool) 
 		}
 	}
 	for name, to := range map[string]*[]byte{"main.go": &r.Main, "go.mod": &r.Mod, "go.sum": &r.Sum} {
-		if *to, err = os.ReadFile(filepath.Join(dir, name)); err != nil {
+		if *to, err = os.ReadFile(filepath.Join(w.dir, name)); err != nil {
 			return nil, err
 		}
 	}

@@ -28,14 +28,20 @@ type Source struct{ Version, Dir string }
 // workspace is the folder of a main package.
 type workspace struct{ dir string }
 
-// goTool runs the go command there.
-func (w *workspace) goTool(ctx context.Context, args ...string) ([]byte, error) {
+// command is a call of the go command there.
+func (w *workspace) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = w.dir
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod")
 	if os.Getenv("CGO_ENABLED") == "" {
 		cmd.Env = append(cmd.Env, "CGO_ENABLED=0")
 	}
+	return cmd
+}
+
+// goTool runs the go command there.
+func (w *workspace) goTool(ctx context.Context, args ...string) ([]byte, error) {
+	cmd := w.command(ctx, args...)
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()
