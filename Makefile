@@ -8,7 +8,7 @@ CORPUS := .ci/corpus.tar.gz
 # Flags of the two runners: make interop RUN='--peers go', make bench RUN='--reps 3 --only stream'
 RUN ?=
 
-.PHONY: help build test short lint fmt fuzz corpus interop kubo mdns natlab browser bench bench-dht bench-pubsub bench-quick generate check clean
+.PHONY: help build test short lint fmt fuzz corpus interop kubo mdns natlab browser bench bench-dht bench-pubsub bench-quick examples first-module generate check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -74,6 +74,19 @@ bench-pubsub: ## the benchmarks of messages on topics alone
 
 bench-quick: ## the same with little work: does it run, and roughly
 	go run ./interop/bench --quick $(RUN)
+
+examples: ## the example modules: their tests, the contract of their kinds, and an xnode with each
+	go build -o bin/xnode-examples ./cmd/xnode
+	@for dir in examples/*/; do \
+		echo "== $$dir"; \
+		(cd "$$dir" && go vet ./... && go test ./... && ../../bin/xnode-examples dev --xnode ../.. -- validate -c example.json) || exit 1; \
+		name=$$(sed -n 's,^module example.org/,,p' "$$dir/go.mod"); \
+		bin/xnode-examples conform --with "example.org/$$name=$$dir" -f examples/conform.json >"$$dir/conform.log" 2>&1 || { cat "$$dir/conform.log"; exit 1; }; \
+		grep -c -e '--- PASS' "$$dir/conform.log" | sed 's/$$/ cases of the contract pass/'; rm "$$dir/conform.log"; \
+	done
+
+first-module: ## how long a newcomer's first module takes, from a fresh clone
+	.ci/first-module
 
 generate: ## renew generated files, go.mod and go.sum
 	go generate ./...

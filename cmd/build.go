@@ -167,7 +167,8 @@ func isCheckout(dir string) bool {
 }
 
 func (c *cli) devCommand() *cobra.Command {
-	return &cobra.Command{
+	var xnode string
+	cmd := &cobra.Command{
 		Use:   "dev -- COMMAND…",
 		Short: "Runs a command of an xnode with the module of the current folder in it",
 		Long: `dev builds the standard distribution with the package of the current folder, and
@@ -176,7 +177,7 @@ runs a command of it:
   xnode dev -- validate -c example.json
   xnode dev -- run -c example.json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			binary, err := c.buildDev(cmd.Context())
+			binary, err := c.buildDev(cmd.Context(), xnode)
 			if err != nil {
 				return err
 			}
@@ -190,10 +191,12 @@ runs a command of it:
 			return err
 		},
 	}
+	cmd.Flags().StringVar(&xnode, "xnode", "", "the folder of a checkout of xnode (default: what the module's go.mod says, or as for build)")
+	return cmd
 }
 
 // buildDev builds the binary and returns its path, which is the same each time.
-func (c *cli) buildDev(ctx context.Context) (string, error) {
+func (c *cli) buildDev(ctx context.Context, xnode string) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "list", "-f", "{{.ImportPath}}={{.Module.Dir}}", ".").Output()
 	if err != nil {
 		return "", fmt.Errorf("this folder has no Go package; go to that of a module, or make one with 'xnode new module': %w", err)
@@ -207,7 +210,10 @@ func (c *cli) buildDev(ctx context.Context) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(binary), 0o755); err != nil {
 		return "", err
 	}
-	src, err := buildSource(replacedXnode(dir))
+	if xnode == "" {
+		xnode = replacedXnode(dir)
+	}
+	src, err := buildSource(xnode)
 	if err != nil {
 		return "", err
 	}

@@ -111,8 +111,16 @@ func load[T any](l Loader, name string, config json.RawMessage) (T, error) {
 		return zero, errors.New("not a kind of module")
 	}
 	id := namespace + "." + name
-	if _, err := caddy.GetModule(id); err != nil {
+	info, err := caddy.GetModule(id)
+	if err != nil {
 		return zero, fmt.Errorf("unknown module: %s; this binary has %s", id, inNamespace(namespace))
+	}
+	config, notes, err := current(config, reflect.TypeOf(info.New()))
+	if err != nil {
+		return zero, err
+	}
+	for _, note := range notes {
+		caddy.Log().Named(id).Warn(note)
 	}
 	v, err := l.LoadModuleByID(id, config)
 	if err != nil {

@@ -114,13 +114,13 @@ func TestLoad(t *testing.T) {
 		list    = core.List[core.Protocol]
 		one     = core.One[core.Protocol]
 	)
-	const unknown = "unknown module: xnode.protocol.smiple; this binary has other, simple"
+	const unknown = "unknown module: xnode.protocol.smiple; this binary has older, other, simple"
 	for _, tc := range []struct{ name, text, want string }{
 		{"map", `{}`, ""},
 		{"map", `{"simple": {"n": 2}, "other": {}}`, "other=*core_test.other simple=*core_test.simple n2"},
 		{"map", `{"simple": {"guests": [{"module": "visitor", "name": "A"}, {"name": "B", "module": "visitor"}]}}`, "simple=*core_test.simple n0 (I am A) (I am B)"},
 		{"map", `{"smiple": {}}`, "error: smiple: " + unknown},
-		{"map", `{"": {}}`, "error: : unknown module: xnode.protocol.; this binary has other, simple"},
+		{"map", `{"": {}}`, "error: : unknown module: xnode.protocol.; this binary has older, other, simple"},
 		{"map", `{"simple": null}`, "error: simple: module value cannot be null"},
 		{"map", `{"simple": {"m": 1}}`, `error: simple: decoding module config: xnode.protocol.simple: json: unknown field "m"`},
 		{"map", `{"simple": {"n": "x"}}`, `error: simple: decoding module config: xnode.protocol.simple: json: cannot unmarshal string into Go struct field simple.n of type int`},

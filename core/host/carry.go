@@ -91,7 +91,13 @@ func (l *loader) load(id string, config json.RawMessage) (c *carried, err error)
 		}
 	}()
 	logs := new(core.Logs)
-	value, err := logs.WithLogs(own).LoadModuleByID(id, config)
+	var value any
+	// One that hangs is given up, and what it may still write is not read.
+	err = contain(context.Background(), provisionTimeout, func(context.Context) error {
+		v, err := logs.WithLogs(own).LoadModuleByID(id, config)
+		value = v
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

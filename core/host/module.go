@@ -13,11 +13,12 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
-// How long a module may take to start and to close. One that takes longer is
-// given up: the node goes on without it.
+// How long a module may take to be made ready, to start and to close. One that
+// takes longer is given up: the node goes on without it.
 const (
-	startTimeout = 30 * time.Second
-	closeTimeout = 10 * time.Second
+	provisionTimeout = 30 * time.Second
+	startTimeout     = 30 * time.Second
+	closeTimeout     = 10 * time.Second
 )
 
 // module is a running or soon running module and its name.

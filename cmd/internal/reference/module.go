@@ -98,6 +98,9 @@ func (r *Reference) fields(s host.Shape, around []reflect.Type) []Field {
 	for _, f := range s.Fields {
 		shape := host.ShapeOf(f.Type)
 		what, def := split(r.prose.Types[pathOf(f.Owner)].Fields[f.Name], f.Name, f.Key)
+		if f.Deprecated != "" {
+			what = "Deprecated: " + f.Deprecated + ".\n" + what
+		}
 		field := Field{Key: f.Key, Type: typeName(shape), What: what, Default: def, Namespace: shape.Namespace}
 		for shape.Kind == host.List || shape.Kind == host.Map {
 			shape = host.ShapeOf(shape.Elem)

@@ -146,7 +146,13 @@ func (s *schema) object(shape host.Shape) node {
 		if what != "" {
 			n["description"] = what
 		}
+		if f.Deprecated != "" {
+			n["deprecated"] = true
+		}
 		properties[f.Key] = n
+		if f.Was != "" {
+			properties[f.Was] = node{"deprecated": true, "description": "it is called " + f.Key + " now"}
+		}
 	}
 	return node{"type": "object", "properties": properties, "additionalProperties": false}
 }

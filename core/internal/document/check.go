@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -199,13 +198,21 @@ func (c *checker) object(v *value, t reflect.Type, at *path, skip []string) {
 	fields := make(map[string]reflect.Type)
 	for _, f := range FieldsOf(t) {
 		fields[f.Key] = f.Type
+		if f.Was != "" { // core reads it as what it is now
+			fields[f.Was] = f.Type
+		}
 	}
 	for _, m := range v.members {
 		field, ok := fields[m.key]
 		switch {
 		case m.key == idKey || slices.Contains(skip, m.key):
 		case !ok:
-			known := slices.Sorted(maps.Keys(fields))
+			var known []string
+			for _, f := range FieldsOf(t) {
+				known = append(known, f.Key)
+			}
+			slices.Sort(known)
+			known = slices.Compact(known)
 			c.add(at.to(m.key), m.from, fmt.Sprintf("unknown key %.100q", m.key), suggest(m.key, known, "known keys"))
 		default:
 			c.check(m.value, field, at.to(m.key))

@@ -55,6 +55,7 @@ type Field struct {
 	Name  string
 	Owner reflect.Type
 	Type  reflect.Type
+	core.FieldTag
 }
 
 // ShapeOf returns the shape of a type: what [Document.Check] holds documents to.
@@ -129,7 +130,7 @@ func fieldsOf(t reflect.Type, around []reflect.Type) []Field {
 				name = f.Name
 			}
 			own[name] = true
-			list = append(list, Field{name, f.Name, t, f.Type})
+			list = append(list, Field{name, f.Name, t, f.Type, core.TagOf(f)})
 		}
 	}
 	return slices.DeleteFunc(list, func(f Field) bool { return own[f.Key] && f.Owner != t })
