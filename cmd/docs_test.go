@@ -19,9 +19,10 @@ type documented struct {
 
 // required are the keys without a default.
 var required = map[string]bool{
-	"xnode.certificate.file cert_file":  true,
-	"xnode.certificate.file key_file":   true,
-	"xnode.discovery.bootstrap peers":   true,
+	"xnode.certificate.file cert_file": true,
+	"xnode.certificate.file key_file":  true,
+	"xnode.discovery.bootstrap peers":  true,
+	"xnode.protocol.http serve.to":     true, "xnode.protocol.http serve.allow": true,
 	"xnode.routing.delegated endpoints": true,
 	"xnode.protocol.tunnel serve.to":    true, "xnode.protocol.tunnel serve.allow": true,
 	"xnode.protocol.tunnel forward.protocol": true, "xnode.protocol.tunnel forward.from": true, "xnode.protocol.tunnel forward.peer": true,

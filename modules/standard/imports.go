@@ -24,6 +24,7 @@ import (
 	_ "github.com/xnode-p2p/xnode/modules/nat/portmap"
 	_ "github.com/xnode-p2p/xnode/modules/nat/relay"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/echo"
+	_ "github.com/xnode-p2p/xnode/modules/protocol/http"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/perf"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/ping"
 	_ "github.com/xnode-p2p/xnode/modules/protocol/tunnel"

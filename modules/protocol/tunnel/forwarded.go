@@ -16,18 +16,17 @@ import (
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
+	"github.com/xnode-p2p/xnode/modules/protocol/internal/door"
 )
 
 // forwarded is the end of a tunnel where programs connect to.
 type forwarded struct {
 	protocol string
 	from     ma.Multiaddr // where it listens, once it does
-	network  string
-	address  string
 	peer     peer.AddrInfo
 	slots    chan struct{} // one for each connection
 
-	door    *door
+	door    *door.Door
 	leave   func()
 	release func() error
 	cancel  context.CancelFunc
@@ -41,7 +40,7 @@ func (t *Tunnel) newForwarded(f Forward) (*forwarded, error) {
 	}
 	w := &forwarded{protocol: f.Protocol, slots: make(chan struct{}, t.MaxConnections)}
 	var err error
-	if w.from, w.network, w.address, err = place(f.From); err != nil {
+	if w.from, _, _, err = door.Place(f.From); err != nil {
 		return nil, fmt.Errorf("from: %w", err)
 	}
 	if f.Peer == "" {
@@ -72,16 +71,16 @@ func (t *Tunnel) open(f Forward) (*forwarded, error) {
 	case len(t.forward) >= maxTunnels:
 		return nil, fmt.Errorf("there are %d tunnels; close one first", maxTunnels)
 	}
-	w.door, w.release, err = core.Share(t.node, doorKey(w.key()), func() (*door, error) { return openDoor(w.network, w.address) })
+	w.door, w.release, err = door.Open(t.node, w.from)
 	if err != nil {
 		return nil, err
 	}
-	if bound, err := manet.FromNetAddr(w.door.listener.Addr()); err == nil {
+	if bound, err := manet.FromNetAddr(w.door.Addr()); err == nil {
 		w.from = bound // with the port that it has
 	}
 	ctx, cancel := context.WithCancel(t.ctx())
 	w.cancel = cancel
-	w.leave = w.door.enter(func(conn net.Conn) {
+	w.leave = w.door.Enter(func(conn net.Conn) {
 		w.wg.Go(func() {
 			if err := w.carry(ctx, t.node, conn); err != nil {
 				t.log.Debug("connection", "protocol", w.protocol, "peer", w.peer.ID, "error", err)
@@ -120,74 +119,6 @@ func (w *forwarded) close() error {
 	w.cancel()
 	w.wg.Wait()
 	return w.release()
-}
-
-// doorKey is the key under which a door is shared.
-type doorKey string
-
-// door is a listener that outlives a reload: connections are for whoever has
-// come last.
-type door struct {
-	listener net.Listener
-	wg       sync.WaitGroup
-
-	mu    sync.Mutex
-	takes []*func(net.Conn)
-}
-
-func openDoor(network, address string) (*door, error) {
-	l, err := net.Listen(network, address)
-	if err != nil {
-		return nil, err
-	}
-	d := &door{listener: l}
-	d.wg.Go(d.accept)
-	return d, nil
-}
-
-// enter has f take connections until leave is called. It is not called any more
-// when that returns.
-func (d *door) enter(f func(net.Conn)) (leave func()) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.takes = append(d.takes, &f)
-	return func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		for i := range d.takes {
-			if d.takes[i] == &f {
-				d.takes = append(d.takes[:i:i], d.takes[i+1:]...)
-				return
-			}
-		}
-	}
-}
-
-func (d *door) accept() {
-	for {
-		conn, err := d.listener.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			time.Sleep(50 * time.Millisecond) // no descriptors are left, as a rule
-			continue
-		}
-		d.mu.Lock()
-		if len(d.takes) == 0 {
-			_ = conn.Close()
-		} else {
-			(*d.takes[len(d.takes)-1])(conn)
-		}
-		d.mu.Unlock()
-	}
-}
-
-// Close implements [io.Closer].
-func (d *door) Close() error {
-	err := d.listener.Close()
-	d.wg.Wait()
-	return err
 }
 
 // isNotConnected reports whether the other side has gone already.

@@ -11,10 +11,10 @@ import (
 	"strings"
 
 	ma "github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
+	"github.com/xnode-p2p/xnode/modules/protocol/internal/door"
 )
 
 // served is the end of a tunnel where the server is.
@@ -35,7 +35,7 @@ func (t *Tunnel) newServed(protocol string, s Serve) (*served, error) {
 	}
 	w := &served{protocol: protocol}
 	var err error
-	if w.to, w.network, w.address, err = place(s.To); err != nil {
+	if w.to, w.network, w.address, err = door.Place(s.To); err != nil {
 		return nil, fmt.Errorf("to: %w", err)
 	}
 	if len(s.Allow) == 0 {
@@ -63,24 +63,6 @@ func checkProtocol(name string) error {
 		return fmt.Errorf("%.128q is no protocol for a tunnel; write one that begins with /x/, such as /x/ssh, of at most 128 bytes", name)
 	}
 	return nil
-}
-
-// place reads an address of this machine's network.
-func place(text string) (a ma.Multiaddr, network, address string, err error) {
-	if text == "" {
-		return nil, "", "", errors.New("it is missing; an example is /ip4/127.0.0.1/tcp/8080")
-	}
-	if text, err = core.Expand(text); err != nil {
-		return nil, "", "", err
-	}
-	if a, err = ma.NewMultiaddr(text); err != nil {
-		return nil, "", "", fmt.Errorf("%q is no multiaddr: %w; an example is /ip4/127.0.0.1/tcp/8080", text, err)
-	}
-	network, address, err = manet.DialArgs(a)
-	if err != nil || !strings.HasPrefix(network, "tcp") && network != "unix" {
-		return nil, "", "", fmt.Errorf("%s is neither TCP nor a unix socket; an example is /ip4/127.0.0.1/tcp/8080", a)
-	}
-	return a, network, address, nil
 }
 
 // listen lets peers reach a server.
