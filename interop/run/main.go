@@ -4,7 +4,7 @@
 // against every other peer, either side serving, over every stack that both
 // speak, and every operation.
 //
-//	go run ./interop/run [--peers go,js,py] [--only transport=quic,server=xnode] [--timeout 30s] [--parallel 2] [--json]
+//	go run ./interop/run [--peers go,js,py,rust] [--only transport=quic,server=xnode] [--timeout 30s] [--parallel 2] [--json]
 //
 // Peers that are missing are set up first. The exit status is 1 if a cell
 // failed that was not known to, or did not fail although it was (known.go).
@@ -28,7 +28,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	names := flag.String("peers", "go,js,py", "peers to pair with, comma separated")
+	names := flag.String("peers", "go,js,py,rust", "peers to pair with, comma separated")
 	timeout := flag.Duration("timeout", 30*time.Second, "bound of one cell of a stack")
 	settle := flag.Duration("settle", 20*time.Second, "how long what a DHT does is tried again")
 	parallel := flag.Int("parallel", 2, "rows at a time")

@@ -23,7 +23,7 @@ type row struct {
 	Cells  []cell      `json:"cells"` // one an operation
 
 	server, client peers.Peer
-	own            peers.Peer  // this project's, in suiteDelegated
+	own            peers.Peer  // this project's, in suiteDelegated and suiteRendezvous
 	network        *dhtNetwork // that the row is of, in suiteNetwork
 
 	relay   *peers.Peer  // between the two, in suiteRelay
@@ -41,6 +41,8 @@ const (
 
 	suiteDelegated = "delegated" // a server of delegated routing over HTTP, and its client
 	suiteRelay     = "relay"     // a connection through a relay
+
+	suiteRendezvous = "rendezvous" // a rendezvous point, and who asks it
 )
 
 // over says what a row runs on.
@@ -50,6 +52,8 @@ func (r *row) over() string {
 		return "dht"
 	case suiteDelegated:
 		return "routing over http"
+	case suiteRendezvous:
+		return "rendezvous"
 	case suiteNetwork:
 		return r.network.String()
 	case suiteTopic:
@@ -107,7 +111,13 @@ func plan(all []peers.Peer) []*row {
 		}
 		rows = append(rows, &row{Suite: suiteDelegated, Server: server.Name, Client: client.Name, Stack: dhtStack, server: server, client: client, own: own})
 	}
-	for _, add := range []func(server, client peers.Peer){add, addDHT, addDelegated} {
+	addRendezvous := func(server, client peers.Peer) {
+		if !server.Rendezvous || !client.Rendezvous {
+			return
+		}
+		rows = append(rows, &row{Suite: suiteRendezvous, Server: server.Name, Client: client.Name, Stack: dhtStack, server: server, client: client, own: own})
+	}
+	for _, add := range []func(server, client peers.Peer){add, addDHT, addDelegated, addRendezvous} {
 		add(own, own)
 		for _, other := range all[1:] {
 			add(own, other)
@@ -149,6 +159,8 @@ func (m *matrix) run(ctx context.Context, rows []*row) {
 					m.fillDelegated(ctx, r)
 				case suiteRelay:
 					m.fillRelay(ctx, r)
+				case suiteRendezvous:
+					m.fillRendezvous(ctx, r)
 				case suiteTopic, suiteMixed:
 					m.fillTopic(ctx, r)
 				default:

@@ -48,10 +48,28 @@ func fakePeer(name, command string) int {
 			return 1
 		}
 		fmt.Println(`{"ok":true}`)
+	case "rendezvous":
+		fmt.Println(fakeRendezvous(name, os.Args[3:]))
 	case "perf":
 		fmt.Println(`{"upload_bytes":1048576,"download_bytes":1048576}`)
 	}
 	return 0
+}
+
+// fakeRendezvous answers as if all had registered that do. Clients of the kind of
+// peer-g see everybody everywhere.
+func fakeRendezvous(name string, words []string) string {
+	if words[1] == "register" {
+		return `{"ttl":7200}`
+	}
+	seed := map[string]int{"one": 71, "two": 72}[words[2]]
+	if name == "peer-g" {
+		seed = 71
+	}
+	if seed == 0 {
+		return `{"peers":[]}`
+	}
+	return fmt.Sprintf(`{"peers":[{"peer":%q,"addrs":["/x"]}]}`, identities[seed])
 }
 
 // fakeDHT answers as if all the network knew everything. Clients of the kind of
@@ -186,6 +204,26 @@ func TestDelegated(t *testing.T) {
 		"e→f find-peer providers get-name put-name",
 		"g→e find-peer providers: g: find-providers cake: not found get-name: the name stands for \"/ipfs/elsewhere\", want \"/ipfs/" + pageID + "\" put-name",
 	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRendezvous(t *testing.T) {
+	var all []peers.Peer
+	for _, name := range []string{"e", "f", "g", "h"} {
+		p := fake(t, name)
+		p.Stacks, p.DHT, p.Rendezvous = nil, nil, name != "h"
+		all = append(all, p)
+	}
+	rows := filter{"suite": {suiteRendezvous}}.choose(plan(all))
+	m := matrix{parallel: 2, timeout: time.Minute, log: t.Output()}
+	m.run(t.Context(), rows)
+	var got []string
+	for _, r := range rows {
+		got = append(got, r.Client+"→"+r.Server+" "+r.mark())
+	}
+	want := []string{"e→e ✔", "f→e ✔", "e→f ✔", "g→e ✘ discover xnode,another namespace is empty", "e→g ✔"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -45,7 +45,7 @@ func (f *discoveryFlags) config() map[string]json.RawMessage {
 		modules["mdns"], _ = json.Marshal(map[string]any{"connect": 0, "interfaces": append([]string{}, f.interfaces...)})
 	}
 	if f.rendezvous != "" {
-		modules["rendezvous"] = json.RawMessage(`{"server": {}}`)
+		modules["rendezvous"] = json.RawMessage(`{"server": {"unsigned": true}}`) // for py-libp2p
 	}
 	return modules
 }
@@ -72,7 +72,8 @@ const rendezvousUsage = "register NS | discover NS"
 
 // rendezvousCommand asks a rendezvous point for one thing. The node listens: who
 // registers must be reachable.
-func rendezvousCommand(*flag.FlagSet) body {
+func rendezvousCommand(flags *flag.FlagSet) body {
+	legacy := flags.Bool("legacy-records", false, "register as rust-libp2p does, whose nodes read no other records")
 	return func(ctx context.Context, in *invocation) error {
 		if len(in.args) != 3 {
 			return usagef("want an address and %s", rendezvousUsage)
@@ -96,7 +97,7 @@ func rendezvousCommand(*flag.FlagSet) body {
 		if err != nil {
 			return err
 		}
-		config, err := json.Marshal(map[string]any{"points": []string{in.args[0]}, "connect": 0})
+		config, err := json.Marshal(map[string]any{"points": []string{in.args[0]}, "connect": 0, "unsigned": true, "legacy_records": *legacy})
 		if err != nil {
 			return err
 		}
