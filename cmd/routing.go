@@ -27,7 +27,9 @@ const maxProviders = 20
 func (c *cli) routingCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "routing", Aliases: []string{"dht"}, Args: cobra.NoArgs,
 		Short: "Finds peers, content and records through the running node",
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+		Long: `routing finds peers, content and records through the running node, or with --via
+ADDRESS through any other server of the DHT: then no running node is needed.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(c.findPeerCommand(), c.queryCommand(), c.findProvidersCommand(), c.provideCommand(), c.getCommand(), c.putCommand())
 	return cmd
 }
@@ -35,38 +37,35 @@ func (c *cli) routingCommand() *cobra.Command {
 // lookup is a request of one of the commands of routing.
 type lookup struct {
 	*cli
-	path    string
+	name    string
 	request admin.RoutingRequest
+	through through
 }
 
 // routes makes a command of one argument that looks something up.
 func (c *cli) routes(name string, cmd *cobra.Command, run func(context.Context, *lookup, []string) error) *cobra.Command {
 	var trace bool
+	var t through
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		l := &lookup{cli: c, path: "/xnode/routing/" + name, request: admin.RoutingRequest{Key: args[0], Trace: trace}}
+		l := &lookup{cli: c, name: name, request: admin.RoutingRequest{Key: args[0], Trace: trace}, through: t}
 		return run(cmd.Context(), l, args)
 	}
 	cmd.Flags().BoolVarP(&trace, "verbose", "v", false, "tell every step of the look-up, on standard error")
-	return c.asks(cmd)
+	c.asks(cmd)
+	if name != "provide" { // nobody would be there for those who are told
+		t.flags(cmd)
+	}
+	return cmd
 }
 
 // run sends the request and calls each with what is found.
 func (l *lookup) run(ctx context.Context, what string, each func(node.Found) error) error {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
-	client, err := l.client()
-	if err != nil {
-		return err
-	}
-	l.request.Timeout = core.Duration(l.timeout * 9 / 10)
 	done := l.progress(what)
 	defer done()
-	return client.lines(ctx, l.path, l.request, func(text []byte) error {
+	tell := func(f node.Found) error {
 		done()
-		var f node.Found
-		if err := json.Unmarshal(text, &f); err != nil {
-			return err
-		}
 		switch {
 		case l.json:
 			return l.printJSON(f, true)
@@ -75,6 +74,21 @@ func (l *lookup) run(ctx context.Context, what string, each func(node.Found) err
 			return err
 		}
 		return each(f)
+	}
+	if len(l.through.peers) > 0 {
+		return l.runAlone(ctx, tell)
+	}
+	client, err := l.client()
+	if err != nil {
+		return err
+	}
+	l.request.Timeout = core.Duration(l.timeout * 9 / 10)
+	return client.lines(ctx, "/xnode/routing/"+l.name, l.request, func(text []byte) error {
+		var f node.Found
+		if err := json.Unmarshal(text, &f); err != nil {
+			return err
+		}
+		return tell(f)
 	})
 }
 

@@ -155,7 +155,7 @@ func (*oracle) KeepValue(_ context.Context, key string, value []byte) error {
 	}
 	return nil
 }
-func (*oracle) Kept() iter.Seq2[[]byte, error]     { return func(func([]byte, error) bool) {} }
+func (*oracle) Kept() iter.Seq2[[]byte, error] { return func(func([]byte, error) bool) {} }
 
 var (
 	_ core.PeerRouting    = (*oracle)(nil)

@@ -39,6 +39,14 @@ type RoutingRequest struct {
 	Timeout core.Duration `json:"timeout,omitempty"`
 }
 
+// Lookups are what looks things up on behalf of the routes, by their names: each
+// calls its last argument with what it finds, until that returns false.
+func Lookups() map[string]func(context.Context, *host.Host, RoutingRequest, func(any) bool) error {
+	return map[string]func(context.Context, *host.Host, RoutingRequest, func(any) bool) error{
+		"findpeer": findPeer, "query": query, "findprovs": findProviders, "provide": provide, "get": getValue, "put": putValue,
+	}
+}
+
 // maxPending bounds the lines that wait to be sent. Of the steps of a look-up
 // those are left out that find no room.
 const maxPending = 1024
@@ -47,7 +55,7 @@ const maxPending = 1024
 type badRequest struct{ error }
 
 // emit takes a line of an answer. It returns false when no more are wanted.
-type emit func(any) bool
+type emit = func(any) bool
 
 // routed makes a route of something that looks things up and tells what it finds.
 func routed(do func(context.Context, *host.Host, RoutingRequest, emit) error) caddy.AdminHandlerFunc {

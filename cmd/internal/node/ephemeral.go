@@ -29,8 +29,8 @@ const maxAttempt = 15 * time.Second
 
 // Ephemeral makes a node for one command: with a new identity, all transports,
 // securities and muxers of the binary that need no configuration, and no
-// listeners. A dial takes at most timeout.
-func Ephemeral(ctx context.Context, timeout time.Duration) (h *host.Host, end func(), err error) {
+// listeners, and what services load. A dial takes at most timeout.
+func Ephemeral(ctx context.Context, timeout time.Duration, services ...func(core.Loader) ([]core.Loaded[core.Service], error)) (h *host.Host, end func(), err error) {
 	base, err := caddy.ProvisionContext(&caddy.Config{Logging: silence()})
 	if err != nil {
 		return nil, nil, err
@@ -45,6 +45,14 @@ func Ephemeral(ctx context.Context, timeout time.Duration) (h *host.Host, end fu
 		Transports: available[core.Transport](loader),
 		Securities: available[core.Security](loader),
 		Muxers:     available[core.Muxer](loader),
+	}
+	for _, load := range services {
+		loaded, err := load(loader)
+		if err != nil {
+			cancel()
+			return nil, nil, err
+		}
+		plan.Services = append(plan.Services, loaded...)
 	}
 	plan.Dial.Timeout = core.Duration(timeout)
 	plan.Dial.AttemptTimeout = core.Duration(min(timeout*9/10, maxAttempt))
