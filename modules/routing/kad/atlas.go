@@ -121,9 +121,10 @@ func (d *dht) besideMapped(ctx context.Context, key []byte, closest []peer.AddrI
 }
 
 // seeds returns the peers that a look-up of a key begins with: those of the
-// routing table, of the map if there is one, and of the search.
+// routing table, twice as many as are looked for since some may not answer, of the
+// map if there is one, and of the search.
 func (d *dht) seeds(key keyspace.Key, s search) []query.Peer {
-	seeds := d.contacts.seeds(key, d.kad.BucketSize, s.without)
+	seeds := d.contacts.seeds(key, 2*d.kad.BucketSize, s.without)
 	for _, p := range slices.Concat(d.mapped(key), s.seeds) {
 		seeds = append(seeds, query.Peer{ID: p.ID, Group: d.contacts.groupOf(p.Addrs)})
 	}
