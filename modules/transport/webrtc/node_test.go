@@ -102,10 +102,57 @@ func TestThroughRelay(t *testing.T) {
 		}
 		break
 	}
-	for _, a := range trace.Record().Attempts {
-		t.Logf("%s: %s %v %v", a.Addr, a.Outcome, a.Steps, a.Err)
+	attempts := trace.Record().Attempts
+	if len(attempts) != 1 || attempts[0].Outcome != core.DialConnected || !attempts[0].Addr.Equal(s.addr) {
+		t.Errorf("the dial was %+v", attempts)
 	}
-	for _, c := range s.dialer.ConnsTo(s.behind.ID()) {
-		t.Logf("%s %+v", c.RemoteMultiaddr(), c.Stat())
+	// The relayed connection goes; the other one stays.
+	for _, other := range s.dialer.ConnsTo(s.behind.ID()) {
+		if other != c {
+			<-other.Done()
+		}
+	}
+	if conns := s.dialer.ConnsTo(s.behind.ID()); len(conns) != 1 || conns[0] != c {
+		t.Errorf("connections left are %v", conns)
+	}
+}
+
+// What a peer sees of a connection's own sockets is no address of the node's.
+func TestEvil_E4_ObservedSockets(t *testing.T) {
+	s := newScene(t)
+	c, err := s.dialer.Connect(t.Context(), peer.AddrInfo{ID: s.behind.ID(), Addrs: []ma.Multiaddr{s.addr}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	identified := make(chan struct{}, 1)
+	stop := core.On(s.dialer, func(e core.Identified) {
+		if e.Conn == c {
+			identified <- struct{}{}
+		}
+	})
+	defer stop()
+	select {
+	case <-identified:
+	case <-time.After(5 * time.Second): // it was faster than this
+	}
+	for _, h := range []*host.Host{s.dialer, s.behind} {
+		for _, a := range append(h.Addrs(), h.Candidates()...) {
+			if n := len(a); a[n-1].Code() == ma.P_WEBRTC && (n < 2 || a[n-2].Code() != ma.P_CIRCUIT) {
+				t.Errorf("%s is told", a)
+			}
+		}
+	}
+}
+
+// The address goes with the place at the relay, and comes with it.
+func TestAnnounced(t *testing.T) {
+	s := newScene(t)
+	if circuit := waitAddr(t, s.behind, ma.P_CIRCUIT); !circuit.Encapsulate(ma.StringCast("/webrtc")).Equal(s.addr) {
+		t.Errorf("told are %s and %s", circuit, s.addr)
+	}
+	for _, a := range s.behind.Addrs() {
+		if len(a) == 1 {
+			t.Errorf("%s is told", a)
+		}
 	}
 }
