@@ -59,6 +59,7 @@ const hash = "uEiBOBM1_LvuK0DLX9wr-Fr95y7wfGDyLyMBxNBHPDG4ozQ"
 
 // dialable are addresses as a node tells them, and other what becomes of the hash.
 var (
+	relays   = []string{"/ip4/127.0.0.1/tcp/8/p2p/12D4", "/ip4/127.0.0.1/tcp/9/ws/p2p/12D4"}
 	dialable = []string{
 		"/ip4/127.0.0.1/tcp/7/p2p/12D3",
 		"/ip4/127.0.0.1/tcp/7/tls/ws/p2p/12D3",
@@ -66,28 +67,31 @@ var (
 		"/ip4/127.0.0.1/udp/7/quic-v1/p2p/12D3",
 		"/ip4/127.0.0.1/udp/7/quic-v1/webtransport/certhash/" + hash + "/certhash/" + hash + "/p2p/12D3",
 		"/ip4/127.0.0.1/udp/7/webrtc-direct/certhash/" + hash + "/p2p/12D3",
+		"/ip4/127.0.0.1/tcp/9/ws/p2p/12D4/p2p-circuit/webrtc/p2p/12D3",
 	}
 	other = strings.Replace(hash, "X9wr-F", "X9wr-A", 1)
 )
 
 func TestCasesOf(t *testing.T) {
-	got, err := casesOf(dialable)
+	got, err := casesOf(dialable, relays)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]testCase{
-		{"WebSocket", dialable[2], "websocket", false},
-		{"WebSocket over TLS", dialable[1], "websocket", false},
-		{"WebTransport", dialable[4], "webtransport", false},
-		{"WebRTC direct", dialable[5], "webrtcdirect", false},
-		{"WebTransport, another certificate's hash", strings.ReplaceAll(dialable[4], hash, other), "webtransport", true},
-		{"WebRTC direct, another certificate's hash", strings.ReplaceAll(dialable[5], hash, other), "webrtcdirect", true},
+		{"WebSocket", dialable[2], "websocket", false, false},
+		{"WebSocket over TLS", dialable[1], "websocket", false, false},
+		{"WebTransport", dialable[4], "webtransport", false, false},
+		{"WebRTC direct", dialable[5], "webrtcdirect", false, false},
+		{"WebRTC, signalled through a relay", dialable[6], "webrtc", false, false},
+		{"WebRTC, dialled by xnode", relays[1], "webrtc", false, true},
+		{"WebTransport, another certificate's hash", strings.ReplaceAll(dialable[4], hash, other), "webtransport", true, false},
+		{"WebRTC direct, another certificate's hash", strings.ReplaceAll(dialable[5], hash, other), "webrtcdirect", true, false},
 	}, got); diff != "" {
 		t.Error(diff)
 	}
 	for i := range dialable {
 		few := append(dialable[:i:i], dialable[i+1:]...)
-		if _, err := casesOf(few); (err == nil) != (i == 0 || i == 3) {
+		if _, err := casesOf(few, relays); (err == nil) != (i == 0 || i == 3) {
 			t.Errorf("without %s: %v", dialable[i], err)
 		}
 	}

@@ -24,20 +24,31 @@ type testCase struct {
 	Transport string `json:"transport"`
 	// Refused is true if the browser must not connect.
 	Refused bool `json:"refused"`
+	// Called is true if the node dials the browser, which has a place at the
+	// relay of Addr.
+	Called bool `json:"called"`
 }
+
+// throughRelay matches an address for WebRTC that a browser can signal through.
+var throughRelay = regexp.MustCompile(`/ws/p2p/[^/]+/p2p-circuit/webrtc/`)
+
+// overWebSocket matches an address without TLS that a browser can dial.
+var overWebSocket = regexp.MustCompile(`/tcp/\d+/ws/`)
 
 // overTLS is the case whose certificate no address pins.
 const overTLS = "WebSocket over TLS"
 
 // casesOf finds an address of the node for each transport of browsers. Those
-// that pin a certificate are tried with another hash as well.
-func casesOf(addrs []string) ([]testCase, error) {
+// that pin a certificate are tried with another hash as well. Through the relay
+// either side dials.
+func casesOf(addrs, relay []string) ([]testCase, error) {
 	var cases, wrong []testCase
 	for _, c := range []struct{ name, transport, has string }{
-		{"WebSocket", "websocket", `/tcp/\d+/ws/`},
+		{"WebSocket", "websocket", `/tcp/\d+/ws/p2p/[^/]+$`},
 		{overTLS, "websocket", `/tls/ws/`},
 		{"WebTransport", "webtransport", `/webtransport/certhash/`},
 		{"WebRTC direct", "webrtcdirect", `/webrtc-direct/certhash/`},
+		{"WebRTC, signalled through a relay", "webrtc", throughRelay.String()},
 	} {
 		has := regexp.MustCompile(c.has)
 		at := slices.IndexFunc(addrs, has.MatchString)
@@ -50,6 +61,11 @@ func casesOf(addrs []string) ([]testCase, error) {
 			wrong = append(wrong, testCase{Name: c.name + ", another certificate's hash", Addr: other, Transport: c.transport, Refused: true})
 		}
 	}
+	at := slices.IndexFunc(relay, overWebSocket.MatchString)
+	if at < 0 {
+		return nil, fmt.Errorf("the relay has no address for browsers: %q", relay)
+	}
+	cases = append(cases, testCase{Name: "WebRTC, dialled by xnode", Addr: relay[at], Transport: "webrtc", Called: true})
 	return append(cases, wrong...), nil
 }
 

@@ -37,6 +37,32 @@ func onLoopback(document []byte, port int, debug bool) ([]byte, error) {
 	return json.Marshal(whole)
 }
 
+// behind returns a node's document with a place at a relay, through which others
+// are told how to connect directly.
+func behind(document []byte, relay string) ([]byte, error) {
+	var whole map[string]any
+	if err := json.Unmarshal(document, &whole); err != nil {
+		return nil, err
+	}
+	apps, _ := whole["apps"].(map[string]any)
+	node, _ := apps["xnode"].(map[string]any)
+	listen, _ := node["listen"].([]any)
+	transports, _ := node["transports"].(map[string]any)
+	if transports == nil {
+		return nil, errors.New("it has no transports")
+	}
+	node["listen"] = append(listen, relay+"/p2p-circuit", "/webrtc")
+	transports["webrtc"] = map[string]any{}
+	node["nat"] = map[string]any{"relay": map[string]any{}}
+	return json.Marshal(whole)
+}
+
+// relayConfig is the document of the relay, a node that has nothing to do with the
+// one that is tried but that it relays for it.
+const relayConfig = `{"apps": {"xnode": {
+	"listen": ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/tcp/0/ws"], "transports": {"tcp": {}, "websocket": {}},
+	"nat": {"relay": {"service": {}}}}}}`
+
 // jsonText is a value as JSON.
 func jsonText(v any) (string, error) {
 	text, err := json.Marshal(v)

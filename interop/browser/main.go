@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
 // Command browser has js-libp2p in a headless Chromium talk to xnode over every
-// transport that a browser has.
+// transport that a browser has, and over WebRTC through a relay, either dialling.
 //
 //	go run ./interop/browser [--chromium FILE] [--xnode FILE] [--out DIR] [--debug]
 //
@@ -78,12 +78,17 @@ func (r *run) main(ctx context.Context) (err error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, runTime, fmt.Errorf("not done within %v", runTime))
 	defer cancel()
-	n, err := r.startNode(ctx)
+	relay, err := r.launch(ctx, "relay.log", []byte(relayConfig))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, relay.stop()) }()
+	n, err := r.startNode(ctx, relay)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, n.stop()) }()
-	cases, err := casesOf(n.addrs)
+	cases, err := casesOf(n.addrs, relay.addrs)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -28,6 +29,7 @@ type node struct {
 	dir    string // its data folder
 	log    string // its log file
 	agent  string
+	relay  string   // the relay's peer ID
 	addrs  []string // at which it can be dialled
 }
 
@@ -42,13 +44,47 @@ type conn struct {
 }
 
 // startNode runs xnode with configs/browser.json on loopback, on one free port.
-func (r *run) startNode(ctx context.Context) (*node, error) {
+// It has a place at the relay.
+func (r *run) startNode(ctx context.Context, relay *node) (*node, error) {
+	text, err := os.ReadFile(filepath.Join(r.root, "configs", "browser.json"))
+	if err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	if text, err = onLoopback(text, port, r.debug); err == nil {
+		text, err = behind(text, relay.addrs[0])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("browser.json: %w", err)
+	}
+	n, err := r.launch(ctx, "node.log", text)
+	if err != nil {
+		return nil, err
+	}
+	n.relay = peerOf(relay.addrs[0])
+	for deadline := time.Now().Add(stopTime); !slices.ContainsFunc(n.addrs, throughRelay.MatchString); {
+		if err := n.describe(ctx); err != nil || time.Now().After(deadline) {
+			return nil, errors.Join(fmt.Errorf("no place at the relay: %w", err), n.stop())
+		}
+		time.Sleep(pollEvery)
+	}
+	return n, nil
+}
+
+// peerOf is the peer ID at the end of an address.
+func peerOf(addr string) string { return addr[strings.LastIndexByte(addr, '/')+1:] }
+
+// launch runs xnode with a document.
+func (r *run) launch(ctx context.Context, log string, document []byte) (*node, error) {
 	dir, err := os.MkdirTemp("", "xnode") // short: it holds a unix socket
 	if err != nil {
 		return nil, err
 	}
-	n := &node{binary: r.xnode, dir: dir, log: filepath.Join(r.out, "node.log")}
-	if err := n.start(ctx, filepath.Join(r.root, "configs", "browser.json"), r.debug); err != nil {
+	n := &node{binary: r.xnode, dir: dir, log: filepath.Join(r.out, log)}
+	if err := n.start(ctx, document); err != nil {
 		return nil, errors.Join(fmt.Errorf("start xnode: %w", err), os.RemoveAll(dir))
 	}
 	if err := n.describe(ctx); err != nil {
@@ -58,19 +94,8 @@ func (r *run) startNode(ctx context.Context) (*node, error) {
 }
 
 // start returns when the node listens.
-func (n *node) start(ctx context.Context, config string, debug bool) error {
-	text, err := os.ReadFile(config)
-	if err != nil {
-		return err
-	}
-	port, err := freePort()
-	if err != nil {
-		return err
-	}
-	if text, err = onLoopback(text, port, debug); err != nil {
-		return fmt.Errorf("%s: %w", config, err)
-	}
-	own := filepath.Join(n.dir, "browser.json")
+func (n *node) start(ctx context.Context, text []byte) error {
+	own := filepath.Join(n.dir, "config.json")
 	if err := os.WriteFile(own, text, 0o600); err != nil {
 		return err
 	}
@@ -133,10 +158,22 @@ func (n *node) ask(ctx context.Context, answer any, args ...string) error {
 	return json.Unmarshal(text, answer)
 }
 
-// conns lists the node's connections.
+// conns lists the node's connections, without those to the relay and through it.
 func (n *node) conns(ctx context.Context) ([]conn, error) {
 	var list []conn
-	return list, n.ask(ctx, &list, "peers")
+	err := n.ask(ctx, &list, "peers")
+	return slices.DeleteFunc(list, func(c conn) bool {
+		return c.Peer == n.relay || strings.Contains(c.Addr, "/p2p-circuit")
+	}), err
+}
+
+// connect has the node connect to a peer.
+func (n *node) connect(ctx context.Context, addr string) error {
+	text, err := n.command(ctx, "connect", addr).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("xnode connect: %w: %s", err, bytes.TrimSpace(text))
+	}
+	return nil
 }
 
 // ping pings a target and returns the times in milliseconds. If the target is a

@@ -55,6 +55,7 @@ func (r *run) serve(ctx context.Context, n *node, cases []testCase) (url string,
 	mux.HandleFunc("GET /page.js", file(filepath.Join(r.out, "page.js")))
 	mux.HandleFunc("GET /cases", answer(s.serveCases))
 	mux.HandleFunc("GET /back", answer(s.serveBack))
+	mux.HandleFunc("GET /call", answer(s.serveCall))
 	mux.HandleFunc("GET /node", answer(s.serveNode))
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -93,6 +94,11 @@ func (s *site) serveBack(q *http.Request) ([]float64, error) {
 	return s.node.ping(q.Context(), q.FormValue("peer"), count)
 }
 
+// serveCall has the node dial the page's peer, and tells its own ID.
+func (s *site) serveCall(q *http.Request) (string, error) {
+	return peerOf(s.node.addrs[0]), s.node.connect(q.Context(), q.FormValue("addr"))
+}
+
 // serveNode waits until the node has as many connections as it should, and then
 // sees whether others are served.
 func (s *site) serveNode(q *http.Request) (look, error) {
@@ -109,7 +115,7 @@ func (s *site) serveNode(q *http.Request) (look, error) {
 		name := "tcp"
 		if strings.Contains(addr, "/quic-v1/p2p/") {
 			name = "quic"
-		} else if strings.Contains(addr, "/ws/") || strings.Contains(addr, "/udp/") {
+		} else if strings.Contains(addr, "/p2p-circuit/") || strings.Contains(addr, "/ws/") || strings.Contains(addr, "/udp/") {
 			continue
 		}
 		times, err := s.node.ping(q.Context(), addr, 1)

@@ -5,10 +5,11 @@
 // connections stay open until the page goes. What came of it is shown, and left in window.results for the program that drives
 // the browser.
 
+import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify } from '@libp2p/identify'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
-import { webRTCDirect } from '@libp2p/webrtc'
+import { webRTC, webRTCDirect } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import { webTransport } from '@libp2p/webtransport'
 import { yamux } from '@libp2p/yamux'
@@ -22,10 +23,15 @@ const ECHO_BYTES = 1 << 20
 // STEP_MS bounds each step of a case.
 const STEP_MS = 30_000
 
-// startNode starts a node that can dial every transport that a browser has, on loopback too. It serves ping.
-function startNode () {
+// startNode starts a node that can dial every transport that a browser has, on loopback too. It serves ping. With a relay's
+// address it has a place there, and can be dialled.
+function startNode (relay) {
+  const rtcConfiguration = { iceServers: [] }
   return createLibp2p({
-    transports: [webSockets(), webTransport(), webRTCDirect({ rtcConfiguration: { iceServers: [] } })],
+    addresses: { listen: relay == null ? [] : [`${relay}/p2p-circuit`, '/webrtc'] },
+    transports: [
+      webSockets(), webTransport(), webRTCDirect({ rtcConfiguration }), webRTC({ rtcConfiguration }), circuitRelayTransport()
+    ],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionGater: { denyDialMultiaddr: () => false },
@@ -49,14 +55,43 @@ async function timed (operation) {
   return performance.now() - start
 }
 
+// called waits until xnode has dialled the node, which it is told to do, and returns the connection that is not through a relay.
+async function called (node) {
+  const deadline = AbortSignal.timeout(STEP_MS)
+  const own = () => node.getMultiaddrs().map(String).find(addr => addr.includes('/p2p-circuit/webrtc/'))
+  while (own() == null) {
+    deadline.throwIfAborted()
+    await new Promise(resolve => { setTimeout(resolve, 50) })
+  }
+  const answer = await fetch(`call?addr=${encodeURIComponent(own())}`, { signal: deadline })
+  if (!answer.ok) throw new Error(`dial by xnode: ${await answer.text()}`)
+  const remote = await answer.json()
+  const direct = () => node.getConnections().find(c => String(c.remotePeer) === remote && c.limits == null)
+  while (direct() == null) {
+    deadline.throwIfAborted()
+    await new Promise(resolve => { setTimeout(resolve, 50) })
+  }
+  return direct()
+}
+
 // exercise does a case's steps in turn and notes what came of each in result.
 async function exercise (node, result) {
-  const addr = multiaddr(result.addr)
-  const identified = new Promise(resolve => {
-    node.addEventListener('peer:identify', event => { resolve(event.detail) }, { once: true })
+  const said = new Map()
+  let wake = () => {}
+  node.addEventListener('peer:identify', ({ detail }) => {
+    said.set(detail.connection.id, detail)
+    wake()
   })
   let connection
-  result.dial_ms = await timed(async () => { connection = await node.dial(addr, { signal: AbortSignal.timeout(STEP_MS) }) })
+  result.dial_ms = await timed(async () => {
+    connection = result.called
+      ? await called(node)
+      : await node.dial(multiaddr(result.addr), { signal: AbortSignal.timeout(STEP_MS) })
+  })
+  const identified = new Promise(resolve => {
+    wake = () => { if (said.has(connection.id)) resolve(said.get(connection.id)) }
+    wake()
+  })
 
   const { ping } = node.services
   result.ping_ms = []
@@ -65,9 +100,9 @@ async function exercise (node, result) {
   }
   result.echo_ms = await timed(() => echo(connection, ECHO_BYTES, AbortSignal.timeout(STEP_MS)))
 
-  const said = await within('identify', identified)
-  result.agent = said.agentVersion
-  result.observed = String(said.observedAddr)
+  const identity = await within('identify', identified)
+  result.agent = identity.agentVersion
+  result.observed = String(identity.observedAddr)
 
   const answer = await fetch(`back?peer=${node.peerId}&count=${PINGS}`, { signal: AbortSignal.timeout(STEP_MS) })
   if (!answer.ok) throw new Error(`ping by xnode: ${await answer.text()}`)
@@ -78,7 +113,7 @@ async function exercise (node, result) {
 // run runs a case. One that wants a refusal works if the dial fails, for whatever reason the browser gives.
 async function run (wanted) {
   const result = { ...wanted, ok: false }
-  const node = await startNode()
+  const node = await startNode(wanted.called ? wanted.addr : undefined)
   result.peer = String(node.peerId)
   try {
     await exercise(node, result)
