@@ -38,6 +38,7 @@ const (
 	suiteNetwork = "network" // a DHT of peers of several kinds
 	suiteTopic   = "topic"   // messages on a topic, of a pair
 	suiteMixed   = "mixed"   // the same of peers of all kinds
+	suiteControl = "control" // control messages of gossipsub, in the trace of this project's peer
 
 	suiteDelegated = "delegated" // a server of delegated routing over HTTP, and its client
 	suiteRelay     = "relay"     // a connection through a relay
@@ -60,6 +61,8 @@ func (r *row) over() string {
 		return "pubsub"
 	case suiteRelay:
 		return "through " + r.relay.Name
+	case suiteControl:
+		return "control of gossipsub"
 	case suiteMixed:
 		return fmt.Sprintf("pubsub of %d", len(r.members))
 	}
@@ -127,7 +130,7 @@ func plan(all []peers.Peer) []*row {
 	for _, w := range networks(all) {
 		rows = append(rows, w.rows()...)
 	}
-	return slices.Concat(rows, relayRows(all), topicRows(all))
+	return slices.Concat(rows, relayRows(all), topicRows(all), controlRows(all))
 }
 
 // matrix runs rows.
@@ -163,6 +166,8 @@ func (m *matrix) run(ctx context.Context, rows []*row) {
 					m.fillRendezvous(ctx, r)
 				case suiteTopic, suiteMixed:
 					m.fillTopic(ctx, r)
+				case suiteControl:
+					m.fillControl(ctx, r)
 				default:
 					m.fill(ctx, r)
 				}

@@ -47,11 +47,12 @@ type topicAnswer struct {
 	Published int
 	Messages  []struct{ Topic, From, Data string }
 	Peers     int
+	Control   map[string]map[string]int // by peer and kind, of this project's peer alone
 }
 
 // startTopic starts a peer in a topic that connects to others.
-func startTopic(ctx context.Context, p peers.Peer, way string, others []string) (*topicNode, error) {
-	words := []string{"listen", "--topic", "talk"}
+func startTopic(ctx context.Context, p peers.Peer, way string, others []string, flags ...string) (*topicNode, error) {
+	words := append([]string{"listen", "--topic", "talk"}, flags...)
 	if way == peers.Unsigned {
 		words = append(words, "--pubsub", "gossipsub", "--unsigned")
 	} else {

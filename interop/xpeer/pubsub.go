@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -20,10 +21,12 @@ type pubsubFlags struct {
 	router   string // gossipsub, floodsub, or empty for none
 	topic    string
 	unsigned bool
+	mesh     int // peers of a mesh; 0: as usual
 }
 
 func (f *pubsubFlags) define(flags *flag.FlagSet) {
 	flags.StringVar(&f.topic, "topic", "interop", "the topic")
+	flags.IntVar(&f.mesh, "mesh", 0, "how many peers a mesh of gossipsub has; 0 for what is usual")
 	flags.BoolVar(&f.unsigned, "unsigned", false, "no message has an author or a signature")
 }
 
@@ -43,11 +46,18 @@ func (f *pubsubFlags) config() map[string]json.RawMessage {
 	if f.router == "" {
 		return nil
 	}
-	config := "{}"
+	config := map[string]any{}
 	if f.unsigned {
-		config = `{"policy": "strict_no_sign", "message_id": "sha256"}`
+		config["policy"], config["message_id"] = "strict_no_sign", "sha256"
 	}
-	return map[string]json.RawMessage{f.router: json.RawMessage(config)}
+	if f.mesh > 0 {
+		config["params"] = map[string]int{"d": f.mesh, "d_low": f.mesh, "d_high": f.mesh, "d_score": f.mesh, "d_out": 0}
+	}
+	text, err := json.Marshal(config)
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	return map[string]json.RawMessage{f.router: text}
 }
 
 // talk is a node's part in a topic.
@@ -57,8 +67,11 @@ type talk struct {
 	sub    core.Subscription
 	wg     sync.WaitGroup
 
-	mu  sync.Mutex
-	got []message
+	stop context.CancelFunc // ends what follows control messages
+
+	mu      sync.Mutex
+	got     []message
+	control map[peer.ID]map[core.TopicEventKind]int // what has been sent to peers, and come from them
 }
 
 // message is a message of another node.
@@ -72,6 +85,8 @@ type message struct {
 type messages struct {
 	Messages []message `json:"messages"`
 	Peers    int       `json:"peers"` // of the topic
+	// Control counts control messages by peer and kind.
+	Control map[string]map[core.TopicEventKind]int `json:"control,omitempty"`
 }
 
 type publication struct {
@@ -92,9 +107,27 @@ func (n *node) startTalk(f pubsubFlags) (*talk, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &talk{name: f.topic, topics: topics, sub: s}
+	ctx, cancel := context.WithCancel(context.Background())
+	t := &talk{name: f.topic, topics: topics, sub: s, stop: cancel, control: make(map[peer.ID]map[core.TopicEventKind]int)}
 	t.wg.Go(func() { t.read(n.ID()) })
+	t.wg.Go(func() { t.follow(ctx) })
 	return t, nil
+}
+
+// follow counts control messages until ctx ends.
+func (t *talk) follow(ctx context.Context) {
+	for e := range t.topics.TraceTopics(ctx) {
+		switch e.Kind {
+		case core.TopicGraftSent, core.TopicPruneSent, core.TopicIHaveSent, core.TopicIWantSent, core.TopicIDontWantSent,
+			core.TopicGraftReceived, core.TopicPruneReceived, core.TopicIHaveReceived, core.TopicIWantReceived, core.TopicIDontWantHeard:
+			t.mu.Lock()
+			if t.control[e.Peer] == nil {
+				t.control[e.Peer] = make(map[core.TopicEventKind]int)
+			}
+			t.control[e.Peer][e.Kind]++
+			t.mu.Unlock()
+		}
+	}
 }
 
 // read takes messages until the subscription is closed.
@@ -116,7 +149,11 @@ func (t *talk) read(self peer.ID) {
 func (t *talk) messages() messages {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return messages{append([]message{}, t.got...), len(t.topics.TopicPeers(t.name))}
+	control := make(map[string]map[core.TopicEventKind]int, len(t.control))
+	for p, kinds := range t.control {
+		control[p.String()] = maps.Clone(kinds)
+	}
+	return messages{append([]message{}, t.got...), len(t.topics.TopicPeers(t.name)), control}
 }
 
 // publish answers a line that asks for it.
@@ -145,6 +182,7 @@ func (t *talk) Close() error {
 		return nil
 	}
 	err := t.sub.Close()
+	t.stop()
 	t.wg.Wait()
 	return err
 }
