@@ -138,6 +138,7 @@ func TestNames(t *testing.T) {
 		{"from_seqno", true, false, false, 2},
 		{"sha256", false, false, true, 32},
 		{"sha256_topic", false, true, true, 20},
+		{"first_8_bytes", false, false, true, 1},
 	} {
 		name, err := ParseName(tc.name)
 		if err != nil {
@@ -154,6 +155,13 @@ func TestNames(t *testing.T) {
 				t.Errorf("%s: another %s makes a difference: %v", tc.name, what, got)
 			}
 		}
+	}
+	name, err := ParseName("first_8_bytes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := name(&rpc.Message{Data: []byte("12345678 and more")}); got != "12345678" {
+		t.Errorf("the ID is %q", got)
 	}
 	if _, err := ParseName("md5"); err == nil {
 		t.Error("md5 is a name")
