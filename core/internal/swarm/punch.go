@@ -4,7 +4,9 @@ package swarm
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
 
@@ -49,6 +51,28 @@ func (p *punches) client(remote ma.Multiaddr) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.addrs) > 0 && p.addrs[string(remote.Bytes())] > 0
+}
+
+// punchPause is the wait after a connection that was lost in its handshake.
+const punchPause = 50 * time.Millisecond
+
+// punchesAgain reports, after a pause, whether a dial that punches is to go on: the
+// other side may have given the connection up that this side has just got, and be
+// about to make another.
+func (s *Swarm) punchesAgain(ctx context.Context, err error) bool {
+	var mismatch *core.PeerMismatchError
+	var limit *core.LimitError
+	if err == nil || !isPunch(ctx) || errors.As(err, &mismatch) || errors.As(err, &limit) {
+		return false
+	}
+	timer := time.NewTimer(punchPause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func isPunch(ctx context.Context) bool {

@@ -124,6 +124,10 @@ func (s *Swarm) try(ctx context.Context, policy *dialPolicy, p peer.ID, a *attem
 	limited, cancel := context.WithTimeoutCause(ctx, timeout, &timeoutError{after: timeout})
 	defer cancel()
 	err := s.attempt(limited, p, a)
+	for s.punchesAgain(limited, err) {
+		a.Steps = nil
+		err = s.attempt(limited, p, a)
+	}
 	a.Took = time.Since(begin)
 	key := backoffKey{p, string(a.Addr.Bytes())}
 	switch {

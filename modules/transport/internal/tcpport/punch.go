@@ -13,10 +13,11 @@ import (
 )
 
 const (
-	// Between two first packets of a punch are one and a half times what a
-	// packet takes there and back, so that an answer finds its dial, but no
-	// less and no more than this. The system itself would send the second one
-	// after a second, the third after three.
+	// Between two first packets of a punch is three times what a packet takes
+	// there and back, so that an answer finds its dial even if the two sides
+	// have not begun at the same moment, but no less and no more than this. The
+	// system itself would send the second one after a second, the third after
+	// three.
 	minBurst, maxBurst = 200 * time.Millisecond, time.Second
 	// afterRefusal is how long to wait where a dial ends at once.
 	afterRefusal = 20 * time.Millisecond
@@ -32,7 +33,7 @@ type Punch struct {
 // Dial dials again and again, from the same port, until the other side answers or
 // ctx ends.
 func (p Punch) Dial(ctx context.Context, shares core.Shares, to netip.AddrPort) (*net.TCPConn, error) {
-	burst := min(max(p.RTT*3/2, minBurst), maxBurst)
+	burst := min(max(3*p.RTT, minBurst), maxBurst)
 	for {
 		// Both sides in step would close what the other is about to answer.
 		d := p.Dialer
