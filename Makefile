@@ -81,7 +81,7 @@ examples: ## the example modules: their tests, the contract of their kinds, and 
 		echo "== $$dir"; \
 		(cd "$$dir" && go vet ./... && go test ./... && ../../bin/xnode-examples dev --xnode ../.. -- validate -c example.json) || exit 1; \
 		name=$$(sed -n 's,^module example.org/,,p' "$$dir/go.mod"); \
-		bin/xnode-examples conform --with "example.org/$$name=$$dir" -f examples/conform.json >"$$dir/conform.log" 2>&1 || { cat "$$dir/conform.log"; exit 1; }; \
+		bin/xnode-examples conform --with "example.org/$$name=$$dir" -f examples/conform.json "$$(grep -om 1 'xnode\.[a-z.]*' "$$dir/README.md")" >"$$dir/conform.log" 2>&1 || { cat "$$dir/conform.log"; exit 1; }; \
 		grep -c -e '--- PASS' "$$dir/conform.log" | sed 's/$$/ cases of the contract pass/'; rm "$$dir/conform.log"; \
 	done
 

@@ -46,10 +46,14 @@ The comments of coretest.ConformOptions tell what else there is.`,
 				return err
 			}
 			own, others := conformPackages()
+			m := &builder.Manifest{Preset: "none", With: slices.Concat(own, others)}
 			if len(withs) > 0 {
-				own, others = nil, nil
+				// They may want modules of the standard distribution.
+				m = &builder.Manifest{Preset: "standard", With: withs}
+				if len(ids) == 0 {
+					return errors.New("name the IDs of the modules to test of those packages")
+				}
 			}
-			m := &builder.Manifest{Preset: "none", With: slices.Concat(own, others, withs)}
 			err = builder.Conform(cmd.Context(), m, src, text, ids, c.out)
 			var exit *exec.ExitError
 			if errors.As(err, &exit) {
@@ -58,7 +62,7 @@ The comments of coretest.ConformOptions tell what else there is.`,
 			return err
 		},
 	}
-	cmd.Flags().StringArrayVar(&withs, "with", nil, "a package to test instead of those in this binary: PACKAGE[@VERSION][=PATH]")
+	cmd.Flags().StringArrayVar(&withs, "with", nil, "a package to test a module of, beside the standard distribution: PACKAGE[@VERSION][=PATH]")
 	cmd.Flags().StringVarP(&options, "file", "f", "", "a file that says what the suites have to be told")
 	cmd.Flags().StringVar(&xnode, "xnode", "", "the folder of a checkout of xnode (default: this version, or the checkout this binary is from)")
 	return cmd
