@@ -49,7 +49,21 @@ func TestAddrsReach(t *testing.T) {
 	if out := a.must("addrs", "reach"); strings.Count(out, "reached from 1 of 1 networks") != 2 || !strings.Contains(out, "peers can dial it") {
 		t.Error(out)
 	}
+	var d struct {
+		Checks []struct{ ID, Status, Evidence string }
+	}
+	if err := json.Unmarshal([]byte(a.must("doctor", "--json")), &d); err != nil || len(d.Checks) < 10 {
+		t.Errorf("%+v, %v", d, err)
+	}
+	for _, c := range d.Checks {
+		if c.ID == "reach.node" && (c.Status != "ok" || !strings.Contains(c.Evidence, "2 of 2")) {
+			t.Errorf("%+v", c)
+		}
+	}
 	plain := newNode(t)
+	if out := plain.must("doctor"); !strings.Contains(out, "no node is running") || !strings.Contains(out, "files") {
+		t.Error(out)
+	}
 	plain.run("-c", plain.write("node.json", local("")))
 	if out := plain.xnode("", "addrs", "reach"); out.code != 1 || !strings.Contains(out.stderr, "add a module that does to nat, such as autonat") {
 		t.Errorf("without the module: %+v", out)

@@ -30,6 +30,9 @@ type AddrsReachabilityChanged struct {
 type Reach struct {
 	Reachability Reachability
 	Addrs        []AddrReachability
+	// Seen are the addresses at which connected peers see the node, one each,
+	// as far as they belong to a port that it listens on.
+	Seen []ma.Multiaddr
 }
 
 // ReachReporter is the role of a module that finds out how the node can be

@@ -22,8 +22,8 @@ type addrs struct {
 	// of the machine.
 	bound, interfaces func() []ma.Multiaddr
 	// judged tells whether a module runs that finds out what can be reached.
-	judged func() bool
-	observed          observed.Manager
+	judged   func() bool
+	observed observed.Manager
 
 	renewing sync.Mutex // held while the list is renewed, so that the newest stays
 

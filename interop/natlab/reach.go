@@ -54,16 +54,21 @@ func (r *reaching) try(ctx context.Context, number int, xnode string) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
-	ends := []string{fmt.Sprintf("/ip4/%s/tcp/4001", l.relayAddr), fmt.Sprintf("/ip4/%s/udp/4001/quic-v1", l.relayAddr)}
-	server, err := startNode(ctx, xnode, l.relay, fmt.Sprintf(`"listen": [%q, %q], "nat": {"autonat": {"roles": ["server"],
-		"server": {"requests": 600, "peer_requests": 600, "requests_v1": 600, "peer_requests_v1": 600}}}`, ends[0], ends[1]))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, server.close()) }()
-	var id struct{ Peer string }
-	if err := server.askJSON(ctx, &id, "id"); err != nil {
-		return err
+	var points []string // two, so that the node can compare where they see it
+	for port := 4001; port <= 4002; port++ {
+		at := fmt.Sprintf("/ip4/%s/tcp/%d", l.relayAddr, port)
+		var server *node
+		server, err = startNode(ctx, xnode, l.relay, fmt.Sprintf(`"listen": [%q, "/ip4/%s/udp/%d/quic-v1"], "nat": {"autonat": {"roles": ["server"],
+			"server": {"requests": 600, "peer_requests": 600, "requests_v1": 600, "peer_requests_v1": 600}}}`, at, l.relayAddr, port))
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, server.close()) }()
+		var id struct{ Peer string }
+		if err = server.askJSON(ctx, &id, "id"); err != nil {
+			return err
+		}
+		points = append(points, fmt.Sprintf("%q", at+"/p2p/"+id.Peer))
 	}
 	router, methods := l.sides[0].router, ""
 	if r.Method != "" {
@@ -71,13 +76,16 @@ func (r *reaching) try(ctx context.Context, number int, xnode string) (err error
 	}
 	n, end, err := runNode(ctx, xnode, l.sides[0].host, fmt.Sprintf(`"listen": ["/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1"],
 		"nat": {"autonat": {"roles": ["client"], "confirmations": 1, "retry": "2s", "recheck": "10s"}, "portmap": {%s}},
-		"discovery": {"bootstrap": {"peers": ["%s/p2p/%s"]}}`, methods, ends[0], id.Peer))
+		"discovery": {"bootstrap": {"peers": [%s]}}`, methods, strings.Join(points, ", ")))
 	if err != nil {
 		return err
 	}
 	begun := time.Now()
 	err = r.await(ctx, n, router.Address().String())
 	r.After = time.Since(begun).Seconds()
+	if err == nil {
+		err = r.consult(ctx, n)
+	}
 	maps := func() (ports int, text string) {
 		if r.Router == lan.UPnP && err == nil {
 			text, err = router.Maps(ctx)
@@ -122,6 +130,41 @@ func (r *reaching) await(ctx context.Context, n *node, outside string) error {
 		}
 		if err := sleep(ctx, pingBreak); err != nil {
 			return fmt.Errorf("%w; it says %s, mapped %v", err, r.Got, r.Mapped)
+		}
+	}
+}
+
+// diagnoses are what the doctor has to say of each router.
+var diagnoses = map[lan.NAT]map[string]string{
+	lan.Cone:      {"reach.node": "warning", "nat.type": "ok", "nat.portmap": "warning", "nat.relay": "warning"},
+	lan.FullCone:  {"reach.node": "ok", "nat.type": "ok", "nat.portmap": "warning", "nat.relay": "ok"},
+	lan.Symmetric: {"reach.node": "warning", "nat.type": "warning", "nat.portmap": "warning", "nat.relay": "warning"},
+	lan.UDPBlock:  {"reach.node": "warning", "nat.type": "ok", "nat.portmap": "warning", "nat.relay": "warning"},
+	lan.UPnP:      {"reach.node": "ok", "nat.type": "ok", "nat.portmap": "ok", "nat.double": "ok", "nat.relay": "ok"},
+}
+
+// consult waits until the doctor says what it has to.
+func (r *reaching) consult(ctx context.Context, n *node) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, reachTime/3, errors.New("the doctor is wrong"))
+	defer cancel()
+	for {
+		var d struct {
+			Checks []struct{ ID, Status, Evidence string }
+		}
+		if err := n.askJSON(ctx, &d, "doctor"); err != nil {
+			return err
+		}
+		var wrong []string
+		for _, c := range d.Checks {
+			if want := diagnoses[r.Router][c.ID]; want != "" && c.Status != want {
+				wrong = append(wrong, fmt.Sprintf("%s is %s, want %s: %s", c.ID, c.Status, want, c.Evidence))
+			}
+		}
+		if len(wrong) == 0 {
+			return nil
+		}
+		if err := sleep(ctx, pingBreak); err != nil {
+			return fmt.Errorf("%w: %s", err, strings.Join(wrong, "; "))
 		}
 	}
 }

@@ -8,6 +8,7 @@
 //	GET  /xnode/discovered     the peers that its modules have found
 //	GET  /xnode/addrs          where it can be reached, and whom it knows
 //	GET  /xnode/reach          what was found out about that
+//	GET  /xnode/doctor         what is wrong with its network
 //	GET  /xnode/limits         what is in use of its limits
 //	POST /xnode/connect        {"target": PEER}
 //	POST /xnode/disconnect     {"target": PEER}
@@ -57,6 +58,7 @@ func (*Router) Routes() []caddy.AdminRoute {
 		guarded("/xnode/discovered", http.MethodGet, serveDiscovered),
 		guarded("/xnode/addrs", http.MethodGet, serveAddrs),
 		guarded("/xnode/reach", http.MethodGet, serveReach),
+		guarded("/xnode/doctor", http.MethodGet, serveDoctor),
 		guarded("/xnode/limits", http.MethodGet, serveLimits),
 		guarded("/xnode/connect", http.MethodPost, asked(serveConnect)),
 		guarded("/xnode/disconnect", http.MethodPost, asked(serveDisconnect)),

@@ -129,6 +129,14 @@ func serveReach(w http.ResponseWriter, _ *http.Request) error {
 	return reply(w, http.StatusOK, reach)
 }
 
+func serveDoctor(w http.ResponseWriter, r *http.Request) error {
+	h, err := running()
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, node.Diagnose(node.NodeFacts(r.Context(), h)))
+}
+
 func serveLimits(w http.ResponseWriter, _ *http.Request) error {
 	h, err := running()
 	if err != nil {

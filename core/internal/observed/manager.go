@@ -155,7 +155,9 @@ func (m *Manager) removeLocked(c core.Conn, o observation) (changed bool) {
 }
 
 // Addrs are the addresses from outside that stand for those of listen.
-func (m *Manager) Addrs(listen []ma.Multiaddr) []ma.Multiaddr { return m.seenBy(leastObservers, listen) }
+func (m *Manager) Addrs(listen []ma.Multiaddr) []ma.Multiaddr {
+	return m.seenBy(leastObservers, listen)
+}
 
 // Candidates are those that may: fewer peers have seen them.
 func (m *Manager) Candidates(listen []ma.Multiaddr) []ma.Multiaddr {

@@ -296,7 +296,12 @@ func addrsOf(reports []report) []core.AddrReachability {
 func (c *client) reach() core.Reach {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return core.Reach{Reachability: c.last.Reachability, Addrs: slices.Clone(c.last.Addrs)}
+	r := core.Reach{Reachability: c.last.Reachability, Addrs: slices.Clone(c.last.Addrs)}
+	for _, a := range c.seen {
+		r.Seen = append(r.Seen, a)
+	}
+	slices.SortFunc(r.Seen, func(a, b ma.Multiaddr) int { return a.Compare(b) })
+	return r
 }
 
 // close ends all questions. What was found out is forgotten, unless s has a
