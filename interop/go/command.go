@@ -39,6 +39,7 @@ func commands() []command {
 		{name: "sim-gossip", usage: "--nodes N --degree D --messages M --size S --rate R", define: simGossipCommand},
 		{name: "sim-dht", usage: "--nodes N --count N [--provide]", define: simDHTCommand},
 		{name: "dht-table", usage: "--peers N", define: dhtTableCommand},
+		{name: "dial-through", usage: "CIRCUITADDR --transport tcp,quic [--port N] [--wait S]", define: dialThroughCommand},
 		{name: "idle", usage: "ADDR --conns N", serves: true, define: idleCommand},
 	}
 }

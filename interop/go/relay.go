@@ -20,12 +20,14 @@ type relayFlags struct {
 	service, limits bool
 	at              list
 	dials           bool // a client of an address behind a relay
+	punch           bool
 }
 
 func (f *relayFlags) define(flags *flag.FlagSet) {
 	flags.BoolVar(&f.service, "relay-service", false, "be a relay")
 	flags.BoolVar(&f.limits, "relay-limits", false, "with the usual limits for relayed connections; without it there are none")
 	flags.Var(&f.at, "reserve", "relays to have a place at, comma separated; the first line waits for them")
+	flags.BoolVar(&f.punch, "hole-punch", false, "get direct connections to those who come through a relay")
 }
 
 func (f *relayFlags) check() error {
@@ -41,6 +43,9 @@ func (f *relayFlags) options() []libp2p.Option {
 	opts := []libp2p.Option{libp2p.DisableRelay()}
 	if f.dials || len(f.at) > 0 {
 		opts = []libp2p.Option{libp2p.EnableRelay()}
+	}
+	if f.punch {
+		opts = append(opts, libp2p.EnableHolePunching())
 	}
 	if !f.service {
 		return opts

@@ -13,6 +13,9 @@ import (
 	"github.com/xnode-p2p/xnode/interop/internal/peers"
 )
 
+// firstPort is what peers listen on in the first run.
+const firstPort = 4001
+
 // links are the shapes of the uplinks of both routers.
 var links = []struct {
 	name  string
@@ -138,13 +141,13 @@ func (c *cell) try(ctx context.Context, number int, o *options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
-	relay, err := l.serve(ctx, l.relay, c.peer, "--transport", c.Transport, "--port", "4001", "--ip", l.relayAddr.String(), "--relay-service")
+	relay, err := l.serve(ctx, l.relay, c.peer, "--transport", c.Transport, "--ip", l.relayAddr.String(), "--relay-service")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, relay.Close()) }()
-	for range o.runs {
-		c.note(l.punch(ctx, c, relay.addrs[0], o.wait))
+	for i := range o.runs {
+		c.note(l.punch(ctx, c, relay.addrs[0], firstPort+i, o.wait))
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -117,16 +118,17 @@ type outcome struct {
 	DirectAfter float64 `json:"direct_after_ms"`
 }
 
-// punch has the first host dial the second through the relay once. Nothing is left
-// of what there was before.
-func (l *lab) punch(ctx context.Context, c *cell, relay string, wait time.Duration) (o outcome, err error) {
+// punch has the first host dial the second through the relay once, both from a port
+// that they have not used yet: one from which TCP was spoken a minute ago cannot
+// speak to the same again. Nothing is left of what there was before.
+func (l *lab) punch(ctx context.Context, c *cell, relay string, port int, wait time.Duration) (o outcome, err error) {
 	for _, s := range l.sides {
 		if err := s.router.Forget(ctx); err != nil {
 			return o, err
 		}
 	}
-	listen := []string{"--transport", c.Transport, "--port", "4001", "--hole-punch"}
-	b, err := l.serve(ctx, l.sides[1].host, c.peer, append([]string{"--reserve", relay}, listen...)...)
+	listen := []string{"--transport", c.Transport, "--ip", "0.0.0.0", "--port", strconv.Itoa(port)}
+	b, err := l.serve(ctx, l.sides[1].host, c.peer, append([]string{"--reserve", relay, "--hole-punch"}, listen...)...)
 	if err != nil {
 		return o, err
 	}
@@ -135,7 +137,7 @@ func (l *lab) punch(ctx context.Context, c *cell, relay string, wait time.Durati
 	if at < 0 {
 		return o, fmt.Errorf("%s has no address behind the relay: %s", c.Peer, b.addrs)
 	}
-	words := []string{"dial-through", b.addrs[at], "--wait", fmt.Sprint(int(wait.Seconds())), "--transport", c.Transport, "--port", "4001"}
+	words := append([]string{"dial-through", b.addrs[at], "--wait", strconv.Itoa(int(wait.Seconds()))}, listen...)
 	err = process.Run(ctx, l.sides[0].host.Command(c.peer.Command(words...)...), &o)
 	return o, err
 }

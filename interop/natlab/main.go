@@ -46,12 +46,14 @@ func main() {
 	o := options{parts: parts, out: os.Stdout, log: os.Stderr}
 	o.define(flag.CommandLine)
 	args := os.Args[1:]
-	for i := 0; i < len(args) && slices.Contains(parts, args[i]); i++ {
-		o.parts = args[:i+1]
+	named := 0
+	for named < len(args) && slices.Contains(parts, args[named]) {
+		named++
 	}
-	if len(o.parts) < len(parts) {
-		args = args[len(o.parts):]
+	if named > 0 {
+		o.parts = args[:named]
 	}
+	args = args[named:]
 	_ = flag.CommandLine.Parse(args) // which ends the process if it fails
 	if flag.NArg() > 0 {
 		flag.Usage()

@@ -69,33 +69,42 @@ func dialThroughCommand(flags *flag.FlagSet) body {
 			return err
 		}
 		result := throughResult{RelayedMS: millis(s.handshake)}
-		stream, err := s.conn.NewStream(core.AllowLimited(ctx), pingID)
-		if err != nil {
-			return fmt.Errorf("ping: %w", err)
+		if result.RelayedRTTMS, err = pingOver(ctx, s.conn); err != nil {
+			return err
 		}
-		rtt, err := pingOnce(stream)
-		if err != nil {
-			return fmt.Errorf("ping: %w", err)
-		}
-		stream.Close()
-		result.RelayedRTTMS = millis(rtt)
+		over := s.conn
 		select {
 		case at := <-direct:
 			result.Direct, result.DirectAfterMS = true, millis(at.Sub(begun))
-			stream, err := n.NewStream(ctx, target.ID, pingID)
-			if err == nil {
-				result.DirectAddr = stream.Conn().RemoteMultiaddr().String()
-				_, err = pingOnce(stream)
-			}
-			if err != nil {
-				return fmt.Errorf("ping over the direct connection: %w", err)
+			for _, c := range n.ConnsTo(target.ID) {
+				if !relayed(c.RemoteMultiaddr()) {
+					over, result.DirectAddr = c, c.RemoteMultiaddr().String()
+				}
 			}
 		case <-time.After(limit.limit):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+		if _, err := pingOver(ctx, over); err != nil {
+			return err
+		}
 		result.Attempts = len(attempts)
 		in.out.emit(result)
 		return nil
 	}
+}
+
+// pingOver sends one ping over a connection, relayed or not, and returns how many
+// milliseconds it took.
+func pingOver(ctx context.Context, c core.Conn) (float64, error) {
+	s, err := c.NewStream(core.AllowLimited(ctx), pingID)
+	if err != nil {
+		return 0, fmt.Errorf("ping: %w", err)
+	}
+	defer s.Close()
+	rtt, err := pingOnce(s)
+	if err != nil {
+		return 0, fmt.Errorf("ping: %w", err)
+	}
+	return millis(rtt), nil
 }
