@@ -38,7 +38,6 @@ type lab struct {
 type side struct {
 	router *lan.Router
 	host   *lan.Host
-	addr   netip.Addr
 	uplink *lan.Wire
 }
 

@@ -165,10 +165,10 @@ func (r *responder) step(event any) []any {
 	case dialled:
 		r.phase = idle
 		if e.err == nil || r.attempt == r.attempts {
-			return []any{end{e.err}}
+			return []any{end(e)}
 		}
 	case broken:
-		return []any{end{e.err}}
+		return []any{end(e)}
 	}
 	return nil
 }

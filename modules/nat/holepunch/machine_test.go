@@ -25,7 +25,7 @@ func addrsOf(texts ...string) (list []ma.Multiaddr) {
 var (
 	mine   = addrsOf("/ip4/198.41.0.4/tcp/1", "/ip4/198.41.0.4/udp/1/quic-v1")
 	theirs = addrsOf("/ip4/192.5.5.241/tcp/2", "/ip4/192.5.5.241/udp/2/quic-v1")
-	refuse = errors.New("no hole")
+	errNoHole = errors.New("no hole")
 )
 
 func describe(actions []any) string {
@@ -68,13 +68,13 @@ func TestInitiator(t *testing.T) {
 			{0, started{}, "open, send 100 with 2"},
 			{100 * time.Millisecond, connectMessage(theirs), "send 300 with 0, wait 50ms"},
 			{150 * time.Millisecond, waited{}, "dial 2 as server"},
-			{5 * time.Second, dialled{refuse}, "open, send 100 with 2"},
+			{5 * time.Second, dialled{errNoHole}, "open, send 100 with 2"},
 			{6 * time.Second, connectMessage(theirs), "send 300 with 0, wait 500ms"},
 			{7 * time.Second, waited{}, "dial 2 as client"},
-			{12 * time.Second, dialled{refuse}, "open, send 100 with 2"},
+			{12 * time.Second, dialled{errNoHole}, "open, send 100 with 2"},
 			{12 * time.Second, connectMessage(theirs[:1]), "send 300 with 0, wait 0s"},
 			{12 * time.Second, waited{}, "dial 1 as server"},
-			{17 * time.Second, dialled{refuse}, "end: no hole"},
+			{17 * time.Second, dialled{errNoHole}, "end: no hole"},
 		},
 		"with nobody": {
 			{0, started{}, "open, send 100 with 2"},
@@ -123,13 +123,13 @@ func TestResponder(t *testing.T) {
 		"never": {
 			{0, connectMessage(theirs), "send 100 with 2"},
 			{0, sync, "dial 2 as client"},
-			{0, dialled{refuse}, ""},
+			{0, dialled{errNoHole}, ""},
 			{0, connectMessage(theirs), "send 100 with 2"},
 			{0, sync, "dial 2 as client"},
-			{0, dialled{refuse}, ""},
+			{0, dialled{errNoHole}, ""},
 			{0, connectMessage(theirs), "send 100 with 2"},
 			{0, sync, "dial 2 as client"},
-			{0, dialled{refuse}, "end: no hole"},
+			{0, dialled{errNoHole}, "end: no hole"},
 			{0, connectMessage(theirs), "end: malformed message: type 100 is not due"},
 		},
 	} {

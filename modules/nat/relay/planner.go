@@ -153,7 +153,7 @@ func (p *planner) note(event any, now time.Time) (actions []any) {
 	case lost:
 		if r := p.relays[e.peer]; r != nil && r.held {
 			r.held = false
-			return []any{drop{e.peer}}
+			return []any{drop(e)}
 		}
 	case searched:
 		p.searching = false

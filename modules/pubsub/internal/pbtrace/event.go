@@ -63,7 +63,7 @@ type Message struct{ ID, Topic string }
 
 // fields are those of an event's own message, by the numbers of what they hold;
 // zero where it holds none.
-type fields struct{ self, id, topic, peer, reason, protocol, rpc, took protowire.Number }
+type fields struct{ id, topic, peer, reason, protocol, rpc, took protowire.Number }
 
 // layout has the messages of the types, and the numbers of their fields within
 // TraceEvent are their types plus 4, which is so for all of them.
