@@ -23,8 +23,8 @@ func addrsOf(texts ...string) (list []ma.Multiaddr) {
 }
 
 var (
-	mine   = addrsOf("/ip4/198.41.0.4/tcp/1", "/ip4/198.41.0.4/udp/1/quic-v1")
-	theirs = addrsOf("/ip4/192.5.5.241/tcp/2", "/ip4/192.5.5.241/udp/2/quic-v1")
+	mine      = addrsOf("/ip4/198.41.0.4/tcp/1", "/ip4/198.41.0.4/udp/1/quic-v1")
+	theirs    = addrsOf("/ip4/192.5.5.241/tcp/2", "/ip4/192.5.5.241/udp/2/quic-v1")
 	errNoHole = errors.New("no hole")
 )
 
