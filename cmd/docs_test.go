@@ -24,7 +24,8 @@ var required = map[string]bool{
 	"xnode.discovery.bootstrap peers":  true,
 	"xnode.protocol.http serve.to":     true, "xnode.protocol.http serve.allow": true,
 	"xnode.routing.delegated endpoints": true,
-	"xnode.protocol.tunnel serve.to":    true, "xnode.protocol.tunnel serve.allow": true,
+	"xnode.transport.webrtc turn.url":   true, "xnode.transport.webrtc turn.username": true, "xnode.transport.webrtc turn.password_file": true,
+	"xnode.protocol.tunnel serve.to": true, "xnode.protocol.tunnel serve.allow": true,
 	"xnode.protocol.tunnel forward.protocol": true, "xnode.protocol.tunnel forward.from": true, "xnode.protocol.tunnel forward.peer": true,
 }
 

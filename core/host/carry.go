@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -78,30 +79,33 @@ func (l *loader) LoadModuleByID(id string, config json.RawMessage) (any, error) 
 	return c.value, nil
 }
 
-func (l *loader) load(id string, config json.RawMessage) (c *carried, err error) {
+func (l *loader) load(id string, config json.RawMessage) (*carried, error) {
 	detached := l.ctx
 	detached.Context = context.WithoutCancel(l.ctx.Context)
 	own, cancel := caddy.NewContext(detached)
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%s: panic: %v", id, r)
-		}
-		if err != nil {
-			err = errors.Join(err, (&carried{end: cancel}).Destruct())
-		}
-	}()
-	logs := new(core.Logs)
+	c := &carried{logs: new(core.Logs), end: cancel}
+	// One that hangs is given up. Caddy's context is not for two at a time: of
+	// who loads and who waits, the second to be done cleans up what failed.
+	var done atomic.Bool
 	var value any
-	// One that hangs is given up, and what it may still write is not read.
-	err = contain(context.Background(), provisionTimeout, func(context.Context) error {
-		v, err := logs.WithLogs(own).LoadModuleByID(id, config)
+	err := contain(context.Background(), provisionTimeout, func(context.Context) error {
+		defer func() {
+			if done.Swap(true) {
+				_ = c.Destruct() // nobody is there to be told
+			}
+		}()
+		v, err := c.logs.WithLogs(own).LoadModuleByID(id, config)
 		value = v
 		return err
 	})
 	if err != nil {
+		if done.Swap(true) {
+			err = errors.Join(err, c.Destruct())
+		}
 		return nil, err
 	}
-	return &carried{value, logs, cancel}, nil
+	c.value = value
+	return c, nil
 }
 
 // release gives the modules back.
