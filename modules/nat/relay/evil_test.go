@@ -428,12 +428,15 @@ func TestEvil_R4_RelayAltersBytes(t *testing.T) {
 			reached := 0
 			for k := 7; k < 1200; k += 61 {
 				synctest.Test(t, func(t *testing.T) {
+					var mu sync.Mutex // the relay may carry on when the talk is over
 					var carried bytes.Buffer
 					changed := false
 					s := wickedScene(t, func(from peer.ID, b []byte) []byte {
 						if from != idOf(dialerSeed) {
 							return b
 						}
+						mu.Lock()
+						defer mu.Unlock()
 						begin := carried.Len()
 						carried.Write(b)
 						if i := k - begin; i >= 0 && i < len(b) {
@@ -444,6 +447,8 @@ func TestEvil_R4_RelayAltersBytes(t *testing.T) {
 						return b
 					})
 					got, err := s.talk(t, text)
+					mu.Lock()
+					defer mu.Unlock()
 					if changed {
 						reached++
 					}
