@@ -7,7 +7,8 @@
 //
 // As long as the node has few connections it dials those of the peers that it
 // is not connected to, in random order; one that does not answer is tried again
-// later, and later still. Their connections are protected from being trimmed.
+// later, and later still, but within seconds while the node has no connection at
+// all. Their connections are protected from being trimmed.
 // The module does not close connections when there are enough.
 package bootstrap
 

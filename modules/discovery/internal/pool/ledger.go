@@ -24,6 +24,9 @@ const (
 	// up to longestWait. All waits vary by a quarter.
 	firstWait   = 5 * time.Second
 	longestWait = 10 * time.Minute
+	// loneWait is the longest wait of a node that has no connection at all, for
+	// the peers that its configuration names: it may just be back.
+	loneWait = 6 * time.Second
 	// courtesy is how long the peer with the greater ID of two that find each
 	// other lets the other one dial.
 	courtesy = 2 * time.Second
@@ -64,6 +67,7 @@ type entry struct {
 	finds    map[*Member]*find // not empty
 	failures int               // since the last success
 	due      time.Time         // when it may be dialled again
+	loneDue  time.Time         // the same if the node has no connection, see loneWait
 	dialing  bool
 }
 
@@ -212,10 +216,14 @@ func (l *ledger) step(members []*Member, connected map[peer.ID]bool, now time.Ti
 		l.random.Shuffle(len(candidates), func(i, j int) { candidates[i], candidates[j] = candidates[j], candidates[i] })
 		slices.SortStableFunc(candidates, func(a, b *entry) int { return cmp.Compare(a.failures, b.failures) })
 		for _, e := range candidates {
+			due := e.due
+			if len(connected) == 0 && m.source.Configured {
+				due = minTime(due, e.loneDue)
+			}
 			switch {
 			case have >= m.source.Connect || l.dialing >= maxDials: // what ends calls for the next step
-			case now.Before(e.due):
-				later(e.due)
+			case now.Before(due):
+				later(due)
 			default:
 				e.dialing = true
 				l.dialing++
@@ -251,15 +259,20 @@ func (l *ledger) dialed(p peer.ID, err error, now time.Time) (news bool) {
 		return false
 	}
 	e.failures++
-	e.due = now.Add(l.wait(e.failures))
+	e.leaveAlone(now, l.wait(e.failures), l.vary(loneWait))
 	return e.failures == 1
 }
 
 // disconnected notes that the last connection to a peer is gone.
 func (l *ledger) disconnected(p peer.ID, now time.Time) {
 	if e := l.entries[p]; e != nil && !e.dialing {
-		e.due = now.Add(l.wait(1))
+		e.leaveAlone(now, l.wait(1), l.vary(loneWait))
 	}
+}
+
+// leaveAlone has the peer left alone for some time.
+func (e *entry) leaveAlone(now time.Time, wait, lone time.Duration) {
+	e.due, e.loneDue = now.Add(wait), now.Add(lone)
 }
 
 // wait is how long to wait after so many failures.

@@ -154,6 +154,39 @@ func TestBackOff(t *testing.T) {
 	}
 }
 
+// A node that has nobody does not wait long for those that its configuration names.
+func TestAloneWaitsAreShort(t *testing.T) {
+	id := ids(3)
+	for name, tc := range map[string]struct {
+		source    Source
+		connected map[peer.ID]bool
+		short     bool
+	}{
+		"alone":     {Source{Most: 10, Connect: 2, Configured: true}, nil, true},
+		"not alone": {Source{Most: 10, Connect: 2, Configured: true}, map[peer.ID]bool{id[2]: true}, false},
+		"found":     {Source{Most: 10, Connect: 2}, nil, false},
+	} {
+		l, m := newLedger(id[0], 1), members(tc.source)
+		now := time.Unix(0, 0)
+		l.found(m[0], info(id[1], "/memory/1"), 0, now)
+		for range 12 {
+			dials, wake := l.step(m, tc.connected, now)
+			if len(dials) == 0 {
+				now = wake
+				dials, _ = l.step(m, tc.connected, now)
+			}
+			if len(dials) != 1 {
+				t.Fatalf("%s: dials %v at %v", name, dials, now)
+			}
+			l.dialed(id[1], errAway, now)
+		}
+		_, wake := l.step(m, tc.connected, now)
+		if wait := wake.Sub(now); (wait <= loneWait*5/4) != tc.short {
+			t.Errorf("%s: waits %v after many failures", name, wait)
+		}
+	}
+}
+
 func TestNewAddressesEndALongWait(t *testing.T) {
 	id := ids(2)
 	l, m := newLedger(id[0], 1), members(Source{Most: 1, Connect: 1})
