@@ -22,11 +22,18 @@ import (
 // listening is a node that listens and echoes, and one that dials it.
 func listening(t *testing.T) (l *listener, dialer, server *node, admissions *coretest.Admissions) {
 	t.Helper()
+	admissions = new(coretest.Admissions)
+	l, dialer, server = admitting(t, admissions.Admit)
+	return l, dialer, server, admissions
+}
+
+// admitting is listening with another admission.
+func admitting(t *testing.T, admit core.Admit) (l *listener, dialer, server *node) {
+	t.Helper()
 	coretest.VerifyNoLeaks(t)
 	nodes := newNodes(t, 2)
 	dialer, server = nodes[0], nodes[1]
-	admissions = new(coretest.Admissions)
-	l, err := server.transport.listen(loopback, admissions.Admit)
+	l, err := server.transport.listen(loopback, admit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +42,7 @@ func listening(t *testing.T) (l *listener, dialer, server *node, admissions *cor
 		l.Close()
 		wait()
 	})
-	return l, dialer, server, admissions
+	return l, dialer, server
 }
 
 // honest connects, uses the connection, and closes it.
@@ -203,13 +210,13 @@ func (crowded) OnYield(f func()) { f() }
 
 // A handshake ends when its place is needed, and the remote knows.
 func TestEvil_A9_GivesWay(t *testing.T) {
-	l, dialer, server, admissions := listening(t)
-	l.admit = func(remote ma.Multiaddr) (core.Admission, error) {
+	admissions := new(coretest.Admissions)
+	l, dialer, server := admitting(t, func(remote ma.Multiaddr) (core.Admission, error) {
 		if _, err := admissions.Admit(remote); err != nil {
 			return nil, err
 		}
 		return crowded{admissions.List()[0]}, nil
-	}
+	})
 	_, err := dialer.transport.Dial(t.Context(), l.Multiaddr(), server.ID(), coretest.NewMemory(-1))
 	if err == nil || errors.Is(err, errTimeout) {
 		t.Errorf("dial: %v, want to be told", err)
