@@ -9,6 +9,7 @@ require (
 	github.com/decred/dcrd/dcrec/secp256k1/v4 v4.4.1
 	github.com/flynn/noise v1.1.0
 	github.com/google/go-cmp v0.7.0
+	github.com/hashicorp/mdns v1.0.7
 	github.com/ipfs/go-cid v0.6.2
 	github.com/libp2p/go-buffer-pool v0.0.2
 	github.com/libp2p/go-netroute v0.4.0
