@@ -4,6 +4,7 @@ package memnet
 
 import (
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"sync"
@@ -15,6 +16,7 @@ import (
 type half struct {
 	capacity int           // the bound of what is written and not yet read, in bytes
 	delay    time.Duration // from the writer to the reader
+	loss     float64       // the part of the writes that arrive late, see [Options.Loss]
 
 	mu       sync.Mutex
 	readable sync.Cond // waited on by readers
@@ -34,6 +36,10 @@ type half struct {
 	readErr, writeErr           error // set by abort
 	readDeadline, writeDeadline time.Time
 }
+
+// resendTime is how much longer than a round trip it takes to notice that something
+// was lost: the least that TCP waits on most systems.
+const resendTime = 200 * time.Millisecond
 
 // parcel is a number of bytes that arrive together.
 type parcel struct {
@@ -166,10 +172,19 @@ func (h *half) putLocked(p []byte) int {
 	if h.delay == 0 {
 		h.arrived += n
 	} else {
-		h.travelling = append(h.travelling, parcel{n, time.Now().Add(h.delay)})
+		h.travelling = append(h.travelling, parcel{n, time.Now().Add(h.delay + h.resend())})
 	}
 	h.readable.Broadcast()
 	return n
+}
+
+// resend is how much longer a write takes that may be lost: what follows waits
+// for it.
+func (h *half) resend() time.Duration {
+	if h.loss == 0 || rand.Float64() >= h.loss {
+		return 0
+	}
+	return 2*h.delay + resendTime
 }
 
 // growLocked makes the ring large enough for size bytes.

@@ -30,6 +30,10 @@ type Options struct {
 	// Delay is the latency of each direction of a connection. Dialling takes
 	// it twice.
 	Delay time.Duration
+	// Loss is the part of the writes, from 0 to 1, that are lost on the way and
+	// sent again, as a transport does that loses nothing: they take a round trip
+	// and 200 ms longer, and what comes behind them waits. It takes a Delay.
+	Loss float64
 	// Buffer is how many bytes a connection takes in each direction before
 	// a write waits for the reader. Default: [DefaultBuffer].
 	Buffer int
@@ -102,6 +106,7 @@ func (n *Network) dial(ctx context.Context, to Addr) (*Conn, error) {
 		return nil, ErrRefused
 	}
 	local, remote := pipe(n.options.Buffer, n.options.Delay, from, to)
+	local.in.loss, local.out.loss = n.options.Loss, n.options.Loss
 	if err := l.offer(ctx, remote); err != nil {
 		return nil, err
 	}

@@ -248,3 +248,47 @@ func TestNeedsNoGoroutines(t *testing.T) {
 		t.Errorf("%d goroutines, %d before", after, before)
 	}
 }
+
+// What is lost is sent again, and what comes behind it waits: nothing is missing,
+// and all is in order.
+func TestLoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(Options{Delay: 50 * time.Millisecond, Loss: 0.2})
+		l := mustListen(t, n, zero)
+		client, err := n.Dial(t.Context(), l.Multiaddr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		server, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		const writes = 500
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		wg.Go(func() {
+			for i := range writes {
+				if _, err := client.Write([]byte{byte(i)}); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Second)
+			}
+			client.Close()
+		})
+		late := 0
+		for i := range writes {
+			begun := time.Now()
+			b := make([]byte, 1)
+			if _, err := io.ReadFull(server, b); err != nil || b[0] != byte(i) {
+				t.Fatalf("byte %d: %d, %v", i, b[0], err)
+			}
+			if time.Since(begun) > time.Second {
+				late++
+			}
+		}
+		if late < writes/10 || late > writes/3 {
+			t.Errorf("%d of %d writes were late, want some 100", late, writes)
+		}
+		server.Close()
+	})
+}

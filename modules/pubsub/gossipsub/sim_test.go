@@ -28,11 +28,11 @@ type crowd struct {
 }
 
 // gather makes nodes with a configuration of gossipsub, all in the topic "sim",
-// and each with connections to some of the others.
+// and each with connections to some of the others, which lose one write in a hundred.
 func gather(t *testing.T, count, degree int, config string) *crowd {
 	t.Helper()
 	c := &crowd{t: t, random: rand.New(rand.NewPCG(1, 2))}
-	network := hosttest.NewNetwork(memnet.Options{Delay: 50 * time.Millisecond})
+	network := hosttest.NewNetwork(memnet.Options{Delay: 50 * time.Millisecond, Loss: 0.01})
 	c.nodes = network.Nodes(t, count, `{"pubsub": {"gossipsub": `+config+`}}`)
 	for _, n := range c.nodes {
 		topics := topicsOf(t, n)
@@ -129,7 +129,7 @@ func TestThousandNodes(t *testing.T) {
 			sum.Duplicates += n.Duplicates
 			sum.Dropped += n.Dropped
 		}
-		t.Logf("%d nodes, links of 50 ms: %d deliveries, p50 %v, p99 %v (%d hops), last %v; %.1f duplicates a delivery, %d dropped",
+		t.Logf("%d nodes, links of 50 ms that lose 1%%: %d deliveries, p50 %v, p99 %v (%d hops), last %v; %.1f duplicates a delivery, %d dropped",
 			count, len(all), p(0.5), p(0.99), p(0.99)/(50*time.Millisecond), p(1), float64(sum.Duplicates)/float64(len(all)), sum.Dropped)
 	})
 }
