@@ -119,6 +119,16 @@ func TestCarriesRequests(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
+// A path arrives as it was asked for: what is escaped in it stays so.
+func TestEscapedPaths(t *testing.T) {
+	base, _ := pair(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.EscapedPath()) }, `"allow": ["*"]`)
+	for _, path := range []string{"/a%2Fb", "/a/b", "/%20x%3Fy", "/%E2%82%AC"} {
+		if code, text := get(t, base+path); code != 200 || text != "/base"+path {
+			t.Errorf("%s: %d %s", path, code, text)
+		}
+	}
+}
+
 // What the server has sent is there before it has sent all.
 func TestStreams(t *testing.T) {
 	more := make(chan struct{})

@@ -73,7 +73,8 @@ func (h *HTTP) programs() http.Handler {
 		FlushInterval: -1,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			id, path, _ := target(r.In.URL)
-			r.Out.URL = &url.URL{Scheme: "http", Host: id, Path: path, RawQuery: r.In.URL.RawQuery}
+			r.Out.URL = &url.URL{Scheme: "http", Host: id, RawPath: path, RawQuery: r.In.URL.RawQuery}
+			r.Out.URL.Path, _ = url.PathUnescape(path) // which it has come as
 			r.Out.Host = id
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
@@ -93,9 +94,9 @@ func (h *HTTP) programs() http.Handler {
 	})
 }
 
-// target reads /p2p/PEER/http/PATH.
+// target reads /p2p/PEER/http/PATH. The path stays escaped.
 func target(u *url.URL) (id, path string, err error) {
-	rest, ok := strings.CutPrefix(u.Path, "/p2p/")
+	rest, ok := strings.CutPrefix(u.EscapedPath(), "/p2p/")
 	id, path, _ = strings.Cut(rest, "/")
 	path, isHTTP := strings.CutPrefix(path, "http")
 	if !ok || !isHTTP || path != "" && path[0] != '/' {
