@@ -38,9 +38,10 @@ func count(ctx context.Context, k contender) (got sample, err error) {
 	if err != nil {
 		return got, err
 	}
-	defer func() { err = errors.Join(err, through.close()) }()
 	var said struct{ Errors int }
-	if err := process.Run(ctx, k.peer.Command(append(k.ask, addr)...), &said); err != nil {
+	err = process.Run(ctx, k.peer.Command(append(k.ask, addr)...), &said)
+	// The client's connections end with it, and are counted when they have.
+	if err := errors.Join(err, through.close()); err != nil {
 		return got, err
 	}
 	if said.Errors > 0 {
