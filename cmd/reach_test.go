@@ -28,7 +28,7 @@ func TestAddrsReach(t *testing.T) {
 		}
 	}
 	for _, n := range []*testNode{a, b} {
-		for {
+		for begun := time.Now(); ; {
 			var r reach
 			if err := json.Unmarshal([]byte(n.must("addrs", "reach", "--json")), &r); err != nil {
 				t.Fatal(err)
@@ -42,6 +42,9 @@ func TestAddrsReach(t *testing.T) {
 			}
 			if done && len(r.Addrs) == 2 {
 				break
+			}
+			if time.Since(begun) > patience {
+				t.Fatalf("after %v: %+v", patience, r)
 			}
 			time.Sleep(50 * time.Millisecond)
 		}

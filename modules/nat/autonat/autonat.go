@@ -23,6 +23,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -84,11 +85,12 @@ type Service struct {
 	// Server bounds what is done for others.
 	Server *ServerConfig `json:"server,omitempty"`
 
-	log    *slog.Logger
-	routed func(netip.Addr) bool                  // there is a way to the address
-	pause  func(most time.Duration) time.Duration // before a dial that was paid for
-	client *client
-	remove []func()
+	log     *slog.Logger
+	routed  func(netip.Addr) bool                  // there is a way to the address
+	pause   func(most time.Duration) time.Duration // before a dial that was paid for
+	client  *client
+	closing sync.Once
+	remove  []func()
 }
 
 // ServerConfig bounds what is done for those who ask.
@@ -214,16 +216,16 @@ func (s *Service) Start(_ context.Context, n core.Node) error {
 	return nil
 }
 
-// Close implements [core.Service].
+// Close implements [core.Service]. Reach may be called meanwhile.
 func (s *Service) Close() error {
-	for _, remove := range s.remove {
-		remove()
-	}
-	s.remove = nil
-	if s.client != nil {
-		s.client.close(s)
-		s.client = nil
-	}
+	s.closing.Do(func() {
+		for _, remove := range s.remove {
+			remove()
+		}
+		if s.client != nil {
+			s.client.close(s)
+		}
+	})
 	return nil
 }
 

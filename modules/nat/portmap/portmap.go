@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -58,6 +59,7 @@ type Service struct {
 	gateway func() (gateway, error)
 	method  func(name string, g gateway) method
 	mapper  *mapper
+	closing sync.Once
 }
 
 // CaddyModule implements [caddy.Module].
@@ -117,13 +119,13 @@ func (s *Service) Start(_ context.Context, n core.Node) error {
 	return nil
 }
 
-// Close implements [core.Service].
-func (s *Service) Close() error {
-	if s.mapper == nil {
-		return nil
-	}
-	err := s.mapper.close()
-	s.mapper = nil
+// Close implements [core.Service]. PortMaps may be called meanwhile.
+func (s *Service) Close() (err error) {
+	s.closing.Do(func() {
+		if s.mapper != nil {
+			err = s.mapper.close()
+		}
+	})
 	return err
 }
 
