@@ -67,10 +67,11 @@ async function listen (flags) {
   await node.stop()
 }
 
-// reserved waits until the node has its places at relays.
-async function reserved (node, { relays, timeout }) {
+// reserved waits until the node has its places at relays, and tells of WebRTC there if it listens for that.
+async function reserved (node, { relays, transports, timeout }) {
   const signal = AbortSignal.timeout(timeout)
-  while (node.getMultiaddrs().filter(addr => addr.toString().includes('/p2p-circuit')).length < relays.length) {
+  const wanted = transports.includes('webrtc') ? '/p2p-circuit/webrtc/' : '/p2p-circuit/'
+  while (node.getMultiaddrs().filter(addr => addr.toString().includes(wanted)).length < relays.length) {
     signal.throwIfAborted()
     await setTimeout(50)
   }

@@ -67,7 +67,8 @@ function values (given, command, [addr]) {
   for (const name of ['count', 'parallel', 'block', 'conns']) {
     if (flags[name] < 1) throw new UsageError(`--${name} must be at least 1`)
   }
-  flags.transport = given.transport ?? (addr == null ? 'tcp' : transportOf(address(addr.split('/p2p-circuit')[0]))) // of a relay, where there is one
+  const relayOf = text => transportOf(address(text.split('/p2p-circuit')[0]))
+  flags.transport = given.transport ?? (addr == null ? 'tcp' : addr.includes('/webrtc/') ? 'webrtc' : relayOf(addr))
   flags.security = given.security ?? (command === 'listen' ? 'both' : 'noise')
   flags.muxer = given.muxer ?? 'yamux'
   flags.ip = given.ip ?? '127.0.0.1'
@@ -76,7 +77,9 @@ function values (given, command, [addr]) {
   if (command === 'dht') flags.dht ??= 'client'
   flags.transports = flags.transport.split(',')
   flags.relays = given.reserve?.split(',') ?? []
-  flags.circuits = flags.relays.length > 0 || addr?.includes('/p2p-circuit') === true
+  const circuits = [...flags.relays, ...(addr?.includes('/p2p-circuit') ? [addr] : [])]
+  flags.circuits = circuits.length > 0
+  flags.dials = [...new Set([...flags.transports, ...circuits.map(relayOf)])]
   if (flags['relay-limits'] && !flags['relay-service']) throw new UsageError('--relay-limits goes with --relay-service')
   for (const name of Object.keys(words)) {
     for (const word of name === 'transport' ? flags.transports : [flags[name]]) {

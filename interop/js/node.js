@@ -44,7 +44,7 @@ export async function startNode (flags, { listen = false, seed = flags.seed } = 
   const node = await createLibp2p({
     privateKey: await privateKey({ ...flags, seed }),
     addresses: { listen: listen ? [...await listenAddrs(flags), ...flags.relays.map(relay => `${relay}/p2p-circuit`)] : [] },
-    transports: [...await makeTransports(flags.transports), ...(flags.circuits ? [circuitRelayTransport()] : [])],
+    transports: [...await makeTransports(flags.dials), ...(flags.circuits ? [circuitRelayTransport()] : [])],
     connectionProtector: flags.pnet == null ? undefined : preSharedKey({ psk: readFileSync(flags.pnet) }),
     connectionEncrypters: securities[flags.security](),
     streamMuxers: muxers[flags.muxer](),

@@ -6,7 +6,7 @@ import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
 
 // The transports, by their name on the command line: the socket they use, what follows the port in a listen address, and the
-// library's module. The two that are native code are loaded only when they are needed.
+// library's module. Those that are native code are loaded only when they are needed. One without a socket is reached through relays.
 const transports = {
   tcp: { socket: 'tcp', suffix: '', make: () => tcp() },
   ws: { socket: 'tcp', suffix: '/ws', make: () => webSockets() },
@@ -24,6 +24,11 @@ const transports = {
     socket: 'udp',
     suffix: '/webrtc-direct',
     make: async () => (await import('@libp2p/webrtc')).webRTCDirect()
+  },
+  webrtc: {
+    suffix: '/webrtc',
+    // The library's own default are servers of strangers.
+    make: async () => (await import('@libp2p/webrtc')).webRTC({ rtcConfiguration: { iceServers: [] } })
   }
 }
 
@@ -41,6 +46,7 @@ export async function listenAddrs ({ transports: names, ip, port }) {
   const taken = { tcp: 0, udp: 0 }
   return Promise.all(names.map(async name => {
     const { socket, suffix } = transports[name]
+    if (socket == null) return suffix
     let own = port === 0 ? 0 : port + taken[socket]++
     // The library takes a port that is free on TCP, which may be in use on UDP.
     if (name === 'webrtc-direct' && own === 0) own = await freeUDPPort(ip)
@@ -62,9 +68,9 @@ async function freeUDPPort (ip) {
 // transportOf names the transport of an address, in the words of the command line.
 export function transportOf (addr) {
   const names = addr.getComponents().map(component => component.name)
-  if (names.includes('ws') && names.includes('tls')) return 'wss'
-  const order = ['p2p-circuit', 'webrtc-direct', 'webrtc', 'webtransport', 'quic-v1', 'wss', 'ws', 'memory', 'tcp']
+  const order = ['webrtc', 'p2p-circuit', 'webrtc-direct', 'webtransport', 'quic-v1', 'wss', 'ws', 'memory', 'tcp']
   const name = order.find(name => names.includes(name)) ?? 'unknown'
+  if (name === 'ws' && names.includes('tls')) return 'wss'
   return name === 'quic-v1' ? 'quic' : name
 }
 
@@ -73,6 +79,7 @@ export function traits (connection) {
   const transport = transportOf(connection.remoteAddr)
   if (transport === 'quic') return { transport, security: 'tls', muxer: transport }
   if (transport === 'webrtc-direct') return { transport, security: 'noise', muxer: transport }
+  if (transport === 'webrtc') return { transport, security: 'dtls', muxer: transport }
   return {
     transport,
     security: connection.encryption?.split('/')[1] ?? '',

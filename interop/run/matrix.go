@@ -4,9 +4,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,7 +28,7 @@ type row struct {
 	own            peers.Peer  // this project's, in suiteDelegated and suiteRendezvous
 	network        *dhtNetwork // that the row is of, in suiteNetwork
 
-	relay   *peers.Peer  // between the two, in suiteRelay
+	relay   *peers.Peer  // between the two, in suiteRelay and over stacks that begin at one
 	members []peers.Peer // who talks, in suiteTopic and suiteMixed
 	ways    []string     // of pub/sub
 }
@@ -98,7 +100,11 @@ func plan(all []peers.Peer) []*row {
 	var rows []*row
 	add := func(server, client peers.Peer) {
 		for _, s := range peers.Common(server, client) {
-			rows = append(rows, &row{Suite: suiteStack, Server: server.Name, Client: client.Name, Stack: s, server: server, client: client})
+			r := &row{Suite: suiteStack, Server: server.Name, Client: client.Name, Stack: s, server: server, client: client}
+			if s.ThroughRelay() {
+				r.relay = &all[0]
+			}
+			rows = append(rows, r)
 		}
 	}
 	addDHT := func(server, client peers.Peer) {
@@ -205,32 +211,63 @@ func (m *matrix) words(r *row, words ...string) []string {
 
 // fill runs the operations of one row against one server.
 func (m *matrix) fill(ctx context.Context, r *row) {
-	var ready struct{ Addrs []string }
-	server, err := process.Start(ctx, r.server.Command(m.words(r, "listen")...), &ready)
-	if err == nil && len(ready.Addrs) == 0 {
-		err = fmt.Errorf("the server has no address")
-	}
+	servers, addr, err := m.serve(ctx, r)
 	for _, op := range operations() {
 		c := cell{Operation: op.name, Known: knownReason(r, op.name)}
 		if err == nil {
 			begun := time.Now()
-			if failure := m.try(ctx, r, op, ready.Addrs[0]); failure != nil {
+			if failure := m.try(ctx, r, op, addr); failure != nil {
 				c.Error = failure.Error()
 			}
 			c.OK, c.Seconds = c.Error == "", time.Since(begun).Seconds()
 		} else {
-			c.Error = fmt.Sprintf("server: %v", err)
+			c.Error = err.Error()
 		}
 		r.Cells = append(r.Cells, c)
 	}
-	if server == nil {
-		return
+	for _, s := range slices.Backward(servers) {
+		if err := s.Close(); err != nil && ctx.Err() == nil {
+			m.mu.Lock()
+			fmt.Fprintf(m.log, "%s: server of %s over %s: %v\n", r.Server, r.Client, r.Stack, err)
+			m.mu.Unlock()
+		}
 	}
-	if err := server.Close(); err != nil && ctx.Err() == nil {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		fmt.Fprintf(m.log, "%s: server of %s over %s: %v\n", r.Server, r.Client, r.Stack, err)
+}
+
+// serve starts the server of a row, and before it the relay at which that has a
+// place, where there is one. The address is the server's, for the row's stack.
+func (m *matrix) serve(ctx context.Context, r *row) (running []*process.Server, addr string, err error) {
+	start := func(argv []string) (addrs []string, err error) {
+		var ready struct{ Addrs []string }
+		s, err := process.Start(ctx, argv, &ready)
+		if err == nil {
+			running = append(running, s)
+			if len(ready.Addrs) == 0 {
+				err = errors.New("no address")
+			}
+		}
+		return ready.Addrs, err
 	}
+	words := []string{"listen"}
+	if r.relay != nil {
+		relay, err := start(r.relay.Command(append([]string{"listen", "--relay-service"}, relayStack.Flags()...)...))
+		if err != nil {
+			return running, "", fmt.Errorf("relay: %w", err)
+		}
+		words = append(words, "--reserve", relay[0])
+	}
+	addrs, err := start(r.server.Command(m.words(r, words...)...))
+	if err != nil {
+		return running, "", fmt.Errorf("server: %w", err)
+	}
+	if r.relay == nil {
+		return running, addrs[0], nil
+	}
+	at := slices.IndexFunc(addrs, func(a string) bool { return strings.Contains(a, "/p2p-circuit/"+r.Stack.Transport+"/") })
+	if at < 0 {
+		return running, "", fmt.Errorf("server: no address for %s: %s", r.Stack, addrs)
+	}
+	return running, addrs[at], nil
 }
 
 // try runs one operation and checks what it says.

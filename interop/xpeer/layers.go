@@ -26,9 +26,13 @@ func layersOf(c core.Conn) layers {
 		l.Muxer = l.Transport
 	}
 	if l.Security == "" {
-		l.Security = "tls"
-		if l.Transport == "webrtc-direct" || l.Transport == "webtransport" {
+		switch l.Transport {
+		case "webrtc-direct", "webtransport":
 			l.Security = "noise"
+		case "webrtc":
+			l.Security = "dtls"
+		default:
+			l.Security = "tls"
 		}
 	}
 	return l

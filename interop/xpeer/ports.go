@@ -27,6 +27,10 @@ func listenAddrs(ts []transport, ip string, port int) ([]ma.Multiaddr, error) {
 	}
 	var addrs []ma.Multiaddr
 	for _, t := range ts {
+		if t.socket == "" {
+			addrs = append(addrs, ma.StringCast(t.suffix))
+			continue
+		}
 		a, err := ma.NewMultiaddr(fmt.Sprintf("/%s/%s/%s/%d%s", family, at, t.socket, ports[t.socket], t.suffix))
 		if err != nil {
 			return nil, usagef("--ip %s --port %d: %w", ip, port, err)
@@ -41,7 +45,9 @@ func listenAddrs(ts []transport, ip string, port int) ([]ma.Multiaddr, error) {
 func sharedPorts(ts []transport, ip netip.Addr, port int) (map[string]int, error) {
 	sharing := map[string]int{}
 	for _, t := range ts {
-		sharing[t.socket]++
+		if t.socket != "" {
+			sharing[t.socket]++
+		}
 	}
 	ports := map[string]int{}
 	for socket, transports := range sharing {

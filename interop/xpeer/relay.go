@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"slices"
 
 	ma "github.com/multiformats/go-multiaddr"
 
@@ -51,6 +52,11 @@ func (f *relayFlags) apply(b *blueprint) error {
 		if err != nil {
 			return err
 		}
+		t, err := transportOf(info.Addrs[0])
+		if err != nil {
+			return err
+		}
+		b.transports = append(b.transports, t)
 		a := peer.JoinAddr(info.Addrs[0], info.ID).Encapsulate(ma.StringCast("/p2p-circuit"))
 		b.listen = append(b.listen, a)
 		b.relay = json.RawMessage("{}")
@@ -65,8 +71,13 @@ func (f *relayFlags) apply(b *blueprint) error {
 	return nil
 }
 
-// wait waits until the node has its places.
+// wait waits until the node has its places, and tells of WebRTC there if it listens
+// for that.
 func (f *relayFlags) wait(ctx context.Context, n *node) error {
+	want := ma.P_CIRCUIT
+	if slices.ContainsFunc(n.ListenAddrs(), ma.StringCast("/webrtc").Equal) {
+		want = ma.P_WEBRTC
+	}
 	changed := make(chan struct{}, 1)
 	defer core.On(n, func(core.LocalAddrsChanged) {
 		select {
@@ -77,7 +88,7 @@ func (f *relayFlags) wait(ctx context.Context, n *node) error {
 	for {
 		places := map[string]bool{}
 		for _, a := range n.Addrs() {
-			if relayed(a) {
+			if relayed(a) && a[len(a)-1].Code() == want {
 				id, _ := a.ValueForProtocol(ma.P_P2P)
 				places[id] = true
 			}
@@ -114,11 +125,9 @@ func (b blueprint) planRelay(p *host.Plan, l core.Loader) error {
 }
 
 // relayed reports whether an address is one behind a relay.
-func relayed(a ma.Multiaddr) bool {
-	for i := range a {
-		if a[i].Code() == ma.P_CIRCUIT {
-			return true
-		}
-	}
-	return false
+func relayed(a ma.Multiaddr) bool { return circuit(a) >= 0 }
+
+// circuit is where in an address the relay's ends; -1 if there is none.
+func circuit(a ma.Multiaddr) int {
+	return slices.IndexFunc(a, func(c ma.Component) bool { return c.Code() == ma.P_CIRCUIT })
 }

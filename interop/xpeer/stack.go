@@ -18,8 +18,8 @@ import (
 type transport struct {
 	name   string
 	module string
-	socket string // tcp or udp
-	suffix string // what follows the port in a listen address
+	socket string // tcp or udp; empty if it is reached through a relay
+	suffix string // what follows the port in a listen address, or is all of it
 	// config is the module's. Where two transports are of one module, the
 	// later one's is good for both.
 	config string
@@ -33,6 +33,7 @@ func transports() []transport {
 		{"quic", "quic", "udp", "/quic-v1", "{}"},
 		{"webtransport", "webtransport", "udp", "/quic-v1/webtransport", "{}"},
 		{"webrtc-direct", "webrtcdirect", "udp", "/webrtc-direct", "{}"},
+		{"webrtc", "webrtc", "", "/webrtc", "{}"},
 	}
 }
 
@@ -61,10 +62,7 @@ func transportNamed(name string) (transport, error) {
 			return t, nil
 		}
 	}
-	switch name {
-	case "webrtc":
-		return transport{}, absent("--transport " + name)
-	case "memory":
+	if name == "memory" {
 		return transport{}, fmt.Errorf("--transport memory: reaches nothing outside this process: %w", errAbsent)
 	}
 	return transport{}, usagef("--transport %q: no such transport", name)
@@ -80,7 +78,7 @@ func transportOf(a ma.Multiaddr) (transport, error) {
 	for _, c := range []struct {
 		code int
 		name string
-	}{{ma.P_WEBTRANSPORT, "webtransport"}, {ma.P_QUIC_V1, "quic"}, {ma.P_WEBRTC_DIRECT, "webrtc-direct"}, {ma.P_WSS, "wss"}, {ma.P_WS, "ws"}} {
+	}{{ma.P_WEBRTC, "webrtc"}, {ma.P_WEBTRANSPORT, "webtransport"}, {ma.P_QUIC_V1, "quic"}, {ma.P_WEBRTC_DIRECT, "webrtc-direct"}, {ma.P_WSS, "wss"}, {ma.P_WS, "ws"}} {
 		if slices.Contains(codes, c.code) {
 			name = c.name
 			break
@@ -93,13 +91,26 @@ func transportOf(a ma.Multiaddr) (transport, error) {
 }
 
 // transportsFor returns the transports that --transport names, or the one of a
-// if it names none.
+// if it names none; and that of the relay that a is behind.
 func (o *options) transportsFor(a ma.Multiaddr) ([]transport, error) {
-	if len(o.transports) == 0 {
-		t, err := transportOf(a)
-		return []transport{t}, err
+	found, err := o.namedTransports()
+	if err != nil {
+		return nil, err
 	}
-	return o.namedTransports()
+	ways := []ma.Multiaddr{a}
+	if at := circuit(a); at >= 0 {
+		ways = append(ways, a[:at])
+	}
+	for i, way := range ways {
+		t, err := transportOf(way)
+		switch {
+		case err != nil:
+			return nil, err
+		case i > 0 || len(found) == 0:
+			found = append(found, t)
+		}
+	}
+	return found, nil
 }
 
 func (o *options) namedTransports() ([]transport, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -23,25 +24,30 @@ func TestEveryStack(t *testing.T) {
 			}
 		}
 	}
-	stacks = append(stacks, [3]string{"quic"}, [3]string{"webtransport"}, [3]string{"webrtc-direct"})
+	stacks = append(stacks, [3]string{"quic"}, [3]string{"webtransport"}, [3]string{"webrtc-direct"}, [3]string{"webrtc"})
+	relay := startServer(t, "--quiet", "--relay-service")
+	t.Cleanup(func() { relay.stop(t) })
 	for _, s := range stacks {
 		transport, security, muxer := s[0], s[1], s[2]
 		flags := []string{"--transport", transport}
 		if security != "" {
 			flags = append(flags, "--security", security, "--muxer", muxer)
 		} else {
-			security, muxer = map[string]string{"quic": "tls"}[transport], transport
+			security, muxer = map[string]string{"quic": "tls", "webrtc": "dtls"}[transport], transport
 			if security == "" {
 				security = "noise"
 			}
 		}
 		t.Run(fmt.Sprintf("%s %s %s", transport, security, muxer), func(t *testing.T) {
 			t.Parallel()
-			server := startServer(t, append(flags, "--quiet")...)
-			defer server.stop(t)
-			do := func(words ...string) map[string]any {
-				return client(t, slices.Concat(words, []string{server.addr}, flags)...)
+			listen, addr := append(flags, "--quiet"), `[^ ]+`
+			if transport == "webrtc" {
+				listen, addr = append(listen, "--reserve", relay.addr), `[^ ]+/p2p-circuit/webrtc/[^ ]+`
 			}
+			server := startServer(t, listen...)
+			defer server.stop(t)
+			at := regexp.MustCompile(addr).FindString(strings.Join(server.addrs, " "))
+			do := func(words ...string) map[string]any { return client(t, slices.Concat(words, []string{at}, flags)...) }
 			if got := do("ping"); got["transport"] != transport || got["security"] != security || got["muxer"] != muxer {
 				t.Errorf("ping went over %v", got)
 			}

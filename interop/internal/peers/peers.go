@@ -96,7 +96,7 @@ func All(root string) []Peer {
 			Name: Xnode, Title: "this project", Argv: []string{at("bin", "xpeer")},
 			Stacks: slices.Concat(
 				stacks("tcp ws", "noise tls", "yamux mplex"), stacks("wss", "noise tls", "yamux"), stacks("tcp", "plaintext", "yamux"),
-				whole("quic", "webtransport", "webrtc-direct"), private("tcp", "noise", "yamux"),
+				whole("quic", "webtransport", "webrtc-direct", webRTC), private("tcp", "noise", "yamux"),
 			),
 			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned}, Relay: true,
 			ServesDelegated: true, AsksDelegated: true,
@@ -117,7 +117,7 @@ func All(root string) []Peer {
 			Name: "js", Title: "js-libp2p", Argv: []string{at("interop", "js", "peer")},
 			Stacks: slices.Concat(
 				stacks("tcp ws wss", "noise tls plaintext", "yamux mplex"),
-				whole("quic", "webrtc-direct"), private("tcp", "noise", "yamux"),
+				whole("quic", "webrtc-direct", webRTC), private("tcp", "noise", "yamux"),
 			),
 			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned}, Relay: true,
 			AsksDelegated: true, // helia's client

@@ -16,6 +16,13 @@ type Stack struct {
 	Private bool `json:"private,omitempty"`
 }
 
+// webRTC is the transport on which two meet that neither can dial.
+const webRTC = "webrtc"
+
+// ThroughRelay tells whether a connection begins at a relay at which the server has
+// a place.
+func (s Stack) ThroughRelay() bool { return s.Transport == webRTC }
+
 // Whole tells whether the transport secures and multiplexes by itself.
 func (s Stack) Whole() bool { return s.Muxer == s.Transport }
 
@@ -58,8 +65,11 @@ func whole(transports ...string) []Stack {
 	var list []Stack
 	for _, t := range transports {
 		security := "noise"
-		if t == "quic" {
+		switch t {
+		case "quic":
 			security = "tls"
+		case webRTC:
+			security = "dtls"
 		}
 		list = append(list, Stack{Transport: t, Security: security, Muxer: t})
 	}
