@@ -61,7 +61,7 @@ func listenCommand(flags *flag.FlagSet) body {
 		if len(in.args) != 0 {
 			return usagef("unexpected argument %q", in.args[0])
 		}
-		if err := errors.Join(f.check(), topics.check(), finders.check(), places.check()); err != nil {
+		if err := errors.Join(f.check(), topics.check(), finders.check(), places.check(&in.options)); err != nil {
 			return err
 		}
 		if len(in.options.transports) == 0 {

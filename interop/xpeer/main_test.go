@@ -292,7 +292,7 @@ func TestExitStatusOfWhatCannotBeDone(t *testing.T) {
 		{"ping --pnet /nonexistent " + nobody, exitFailed, "/nonexistent"},
 		{"ping --key-type dsa " + nobody, exitUsage, "key-type"},
 		{"ping --seed 1 --key-type rsa " + nobody, exitUsage, "--seed"},
-		{"listen --transport webrtc", exitFailed, "--transport webrtc: not in this build"},
+		{"listen --transport webrtc", exitUsage, "--transport webrtc: goes with --reserve"},
 		{"listen --transport memory", exitFailed, "not in this build"},
 		{"listen --transport pigeon", exitUsage, "pigeon"},
 		{"listen --autonat v2", exitFailed, "--autonat: not in this build"},

@@ -38,9 +38,12 @@ func (f *relayFlags) define(flags *flag.FlagSet) {
 	flags.Var(&f.reserve, "reserve", "relays to have a place at, comma separated; the first line waits for them")
 }
 
-func (f *relayFlags) check() error {
+func (f *relayFlags) check(o *options) error {
 	if f.limits && !f.service {
 		return usagef("--relay-limits: goes with --relay-service")
+	}
+	if slices.Contains(o.transports, "webrtc") && len(f.reserve) == 0 {
+		return usagef("--transport webrtc: goes with --reserve")
 	}
 	return nil
 }
