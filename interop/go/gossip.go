@@ -104,7 +104,7 @@ func simGossipCommand(flags *flag.FlagSet) body {
 func (g *gossip) start(ctx context.Context, in *invocation) error {
 	in.options.transports, in.options.seed = list{"tcp"}, 0
 	for range g.count {
-		n, err := in.startListening("127.0.0.1", 0, false, relayFlags{})
+		n, err := in.startListening("127.0.0.1", 0, false, relayFlags{}, "")
 		if err != nil {
 			return err
 		}

@@ -49,7 +49,7 @@ func idleCommand(flags *flag.FlagSet) body {
 			return fmt.Errorf("idle: %w", err)
 		}
 		in.out.emit(idleResult{Conns: *conns, Seconds: watch.seconds()})
-		in.serve(ctx, nil, nil, nil)
+		in.serve(ctx, nil, nil, nil, nil)
 		return nil
 	}
 }

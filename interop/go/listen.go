@@ -50,6 +50,7 @@ func listenCommand(flags *flag.FlagSet) body {
 	mdns := flags.Bool("mdns", false, "find peers on the local networks; a line \"discovered\" then tells which")
 	var places relayFlags
 	places.define(flags)
+	autonat := flags.String("autonat", "", "find out how the node can be reached, and help others to: v1, v2 or both; a line \"reach\" then tells")
 	var dials list
 	flags.Var(&dials, "connect", "addresses to dial once listening, comma separated")
 
@@ -70,7 +71,7 @@ func listenCommand(flags *flag.FlagSet) body {
 		if err != nil {
 			return err
 		}
-		n, err := in.startListening(*ip, *port, *noIdentify, places)
+		n, err := in.startListening(*ip, *port, *noIdentify, places, *autonat)
 		if err != nil {
 			return err
 		}
@@ -91,6 +92,11 @@ func listenCommand(flags *flag.FlagSet) body {
 			return err
 		}
 		defer l.Close()
+		w, err := n.watchReach(*autonat)
+		if err != nil {
+			return err
+		}
+		defer w.Close()
 		first, err := n.ready()
 		if err != nil {
 			return err
@@ -112,12 +118,12 @@ func listenCommand(flags *flag.FlagSet) body {
 				return fmt.Errorf("connect %s: %w", target, err)
 			}
 		}
-		in.serve(ctx, k, t, l)
+		in.serve(ctx, k, t, l, w)
 		return nil
 	}
 }
 
-func (in *invocation) startListening(ip string, port int, noIdentify bool, places relayFlags) (*node, error) {
+func (in *invocation) startListening(ip string, port int, noIdentify bool, places relayFlags, autonat string) (*node, error) {
 	kinds, err := in.options.namedTransports()
 	if err != nil {
 		return nil, err
@@ -134,7 +140,7 @@ func (in *invocation) startListening(ip string, port int, noIdentify bool, place
 	if err != nil {
 		return nil, err
 	}
-	p := plan{key: key, kinds: kinds, security: in.options.security, network: network, listen: addrs, relay: places}
+	p := plan{key: key, kinds: kinds, security: in.options.security, network: network, listen: addrs, relay: places, autonat: autonat}
 	if noIdentify {
 		p.shape = bare
 	}

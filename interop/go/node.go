@@ -50,6 +50,7 @@ type plan struct {
 	network  pnet.PSK // nil for none
 	listen   []ma.Multiaddr
 	relay    relayFlags
+	autonat  string // versions, as --autonat has them
 }
 
 // modules returns one kind for each transport that the node needs.
@@ -97,6 +98,11 @@ func (p plan) startFull() (*node, error) {
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
 	}
 	opts = append(opts, p.relay.options()...)
+	asks, err := autonatOptions(p.autonat)
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, asks...)
 	if len(p.listen) == 0 {
 		opts = append(opts, libp2p.NoListenAddrs)
 	} else {

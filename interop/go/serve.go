@@ -18,10 +18,9 @@ type memory struct {
 	Goroutines int    `json:"goroutines"`
 }
 
-// serve returns when stdin closes or ctx ends, and answers lines until then: gc, dht with an operation, publish, messages and
-// discovered. When ctx ends first
-// its reader stays blocked on stdin: nothing but the end of the process takes it away from there.
-func (in *invocation) serve(ctx context.Context, k *kad, t *talk, l *lan) {
+// serve returns when stdin closes or ctx ends, and answers lines until then: gc, dht with an operation, publish, messages,
+// discovered and reach. When ctx ends first its reader stays blocked on stdin: nothing but the end of the process takes it away from there.
+func (in *invocation) serve(ctx context.Context, k *kad, t *talk, l *lan, w *reachWatch) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		defer cancel()
@@ -35,6 +34,8 @@ func (in *invocation) serve(ctx context.Context, k *kad, t *talk, l *lan) {
 				in.out.emit(t.messages())
 			case len(words) == 1 && words[0] == "discovered" && l != nil:
 				in.out.emit(l.discovered())
+			case len(words) == 1 && words[0] == "reach" && w != nil:
+				in.out.emit(w.reach())
 			case len(words) > 1 && words[0] == "publish" && t != nil:
 				in.out.emit(t.publish(ctx, strings.Join(words[1:], " ")))
 			}

@@ -39,7 +39,7 @@ func dialThroughCommand(flags *flag.FlagSet) body {
 		if len(in.options.transports) == 0 {
 			return usagef("--transport: what to listen on, for holes are punched from there")
 		}
-		n, err := in.startListening(*ip, *port, false, relayFlags{dials: true, punch: true})
+		n, err := in.startListening(*ip, *port, false, relayFlags{dials: true, punch: true}, "")
 		if err != nil {
 			return err
 		}

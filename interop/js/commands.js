@@ -3,6 +3,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { reach } from './autonat.js'
 import { ask } from './delegated.js'
 import { checkOperation, operate } from './dht.js'
 import { address } from './flags.js'
@@ -55,6 +56,7 @@ async function listen (flags) {
     if (word === 'gc') print(collected())
     // The library does not tell who has gone.
     if (word === 'discovered') print({ discovered: [...found].map(([peer, addrs]) => ({ peer, addrs })) })
+    if (word === 'reach' && flags.autonat != null) print(reach(node))
     if (word === 'messages' && talking != null) print(talking.messages())
     if (word === 'publish' && talking != null) {
       print(await talking.publish(words.join(' ')).catch(err => ({ ok: false, error: err.message })))

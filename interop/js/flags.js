@@ -16,13 +16,13 @@ const positionals = { listen: 0, ping: 1, identify: 1, perf: 1, echo: 1, handsha
 // The commands and flags of other peers' command lines that this peer does not take part in.
 const foreignCommands = ['fetch', 'publish', 'subscribe', 'pubsub-bench', 'sim-gossip', 'dial-through', 'rendezvous']
 const foreignFlags = {
-  autonat: 'string', 'hole-punch': 'boolean',
+  'hole-punch': 'boolean',
   rendezvous: 'string',
   bootstrap: 'string', fetch: 'string', data: 'string', window: 'string', nodes: 'string', degree: 'string', messages: 'string',
   rate: 'string', wait: 'string'
 }
 
-const strings = ['transport', 'security', 'muxer', 'ip', 'connect', 'key', 'key-type', 'pnet', 'cpuprofile', 'memprofile', 'dht', 'dht-prefix', 'delegated', 'pubsub', 'topic', 'reserve']
+const strings = ['transport', 'security', 'muxer', 'ip', 'connect', 'key', 'key-type', 'pnet', 'cpuprofile', 'memprofile', 'dht', 'dht-prefix', 'delegated', 'pubsub', 'topic', 'reserve', 'autonat']
 const durations = { timeout: 60_000 }
 const counts = { port: 0, seed: 0, count: 10, parallel: 1, size: 32, upload: 0, download: 0, block: 65536, conns: 1 }
 const booleans = ['identify', 'fresh', 'unsigned', 'mdns', 'relay-service', 'relay-limits']
@@ -32,7 +32,8 @@ const words = {
   muxer: ['yamux', 'mplex'],
   'key-type': ['ed25519', 'rsa', 'secp256k1', 'ecdsa'],
   dht: ['server', 'client'],
-  pubsub: ['gossipsub', 'floodsub']
+  pubsub: ['gossipsub', 'floodsub'],
+  autonat: ['v1', 'v2', 'both']
 }
 
 // parse reads the command line; flags and positional arguments mix in any order.

@@ -13,6 +13,7 @@ import { preSharedKey } from '@libp2p/pnet'
 import { tls } from '@libp2p/tls'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
+import { makeAutoNAT } from './autonat.js'
 import { makeDelegated } from './delegated.js'
 import { makeDHT } from './dht.js'
 import { makePubSub } from './pubsub.js'
@@ -59,6 +60,7 @@ export async function startNode (flags, { listen = false, seed = flags.seed } = 
       identify: identify({ runOnConnectionOpen: listen }),
       identifyPush: identifyPush(),
       ping: ping({ timeout: LONG_MS }),
+      ...(flags.autonat != null && makeAutoNAT(flags.autonat)),
       ...(flags['relay-service'] && { relay: relayService(flags) }),
       ...(flags.dht != null && { dht: makeDHT(flags) }),
       ...(flags.delegated != null && { delegated: makeDelegated(flags) }),

@@ -17,6 +17,7 @@ from libp2p.peer.peerinfo import info_from_p2p_addr
 from libp2p.peer.peerstore import PERMANENT_ADDR_TTL
 from multiaddr import Multiaddr
 
+import autonat
 import protocols
 import relay
 from dht import operate, running_dht
@@ -114,6 +115,8 @@ async def listen(flags):
                 print_json(collected())
             elif command == "discovered" and host.mDNS:
                 print_json(discovered(host))
+            elif command == "reach" and reachability:
+                print_json(autonat.reach(reachability))
             elif command == "messages" and talk:
                 print_json(talk.messages())
             elif command == "publish" and talk:
@@ -132,6 +135,7 @@ async def listen(flags):
             trio.open_nursery() as nursery,
             running_dht(flags, host) as service,
             running_talk(flags, host) as talk,
+            autonat.running_autonat(flags, host) as reachability,
         ):
             for addr in flags.connect.split(",") if flags.connect else []:
                 nursery.start_soon(connect, addr)

@@ -27,7 +27,7 @@ DHT_OPERATIONS = {"find-peer": 1, "put": 2, "get": 1, "put-pk": 0, "get-pk": 1, 
 # The commands and flags of the other peers' command lines that this peer does not take part in.
 FOREIGN_COMMANDS = ("fetch", "publish", "subscribe", "pubsub-bench", "sim-gossip", "dial-through")
 FOREIGN_FLAGS = (
-    "autonat bootstrap fetch data window nodes degree messages rate wait"
+    "bootstrap fetch data window nodes degree messages rate wait"
 ).split()
 FOREIGN_SWITCHES = "hole-punch".split()
 
@@ -39,6 +39,7 @@ WORDS = {
     "dht": ("server", "client"),
     "pubsub": ("gossipsub", "floodsub"),
     "rendezvous": ("server",),
+    "autonat": ("v1", "v2", "both"),
 }
 SPOKEN = ("tcp", "ws", "wss", "quic")
 
@@ -85,7 +86,7 @@ def parse(argv):
     parser = Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("command", nargs="?")
     parser.add_argument("args", nargs="*")
-    for name in ("transport", "security", "connect", "key", "pnet", "cpuprofile", "memprofile", "dht", "pubsub", "rendezvous", "reserve"):
+    for name in ("transport", "security", "connect", "key", "pnet", "cpuprofile", "memprofile", "dht", "pubsub", "rendezvous", "reserve", "autonat"):
         parser.add_argument(f"--{name}")
     for name, default in {"muxer": "yamux", "ip": "127.0.0.1", "key-type": "ed25519", "dht-prefix": "/ipfs", "topic": "interop"}.items():
         parser.add_argument(f"--{name}", default=default)
@@ -129,6 +130,8 @@ def parse(argv):
         for word in value.split(",") if name == "transport" else [value]:
             if word is not None and word not in known:
                 raise UsageError(f"--{name} {word}: want one of {', '.join(known)}")
+    if flags.autonat not in (None, "v1"):
+        raise UnsupportedError(f"this peer has no AutoNAT {flags.autonat}")
     for name in flags.transports:
         if name not in SPOKEN:
             raise UnsupportedError(f"this peer has no transport {name}")

@@ -28,6 +28,10 @@ func knowns() []known {
 		namesOnly = "Kubo 0.42.0 puts records of /ipns only: putValueRoutingCmd in core/commands/routing.go takes every key for an IPNS name."
 		unnamed   = "py-libp2p 0.8.1 tells a peer that comes through a relay that it sees it at /p2p/…/p2p-circuit/p2p/… (handle_incoming_connection in " +
 			"relay/circuit_v2/protocol.py), and js-libp2p's identify 4.1.14 takes no observed address that does not begin with an IP address or a name."
+		noDial = "py-libp2p 0.8.1 does not dial a peer that it is connected to, and says that it could (_try_dial in host/autonat/autonat.py " +
+			"calls Host.connect)."
+		hangsUp = "js-libp2p's AutoNAT 3.0.28 takes the connection that there is for the one that it was to dial (openConnection without force in " +
+			"dist/src/autonat.js), and closes it before it has answered."
 		zeros = "js-libp2p's floodsub 11.0.28 drops leading zeros of the numbers of messages before it checks signatures (bigIntToBytes in " +
 			"dist/src/utils.js), and so refuses all of py-libp2p's, whose numbers begin with zeros (_next_seqno in pubsub/pubsub.py)."
 	)
@@ -40,6 +44,9 @@ func knowns() []known {
 		{client: "kubo", operation: "public-key", why: namesOnly},
 		{server: "py", client: "js", operation: "relay", why: unnamed},
 		{server: "py", client: "js", operation: "limited", why: unnamed},
+		{server: "py", operation: "v1-private", why: noDial},
+		{server: "js", operation: "v1-public", why: hangsUp},
+		{server: "js", operation: "v1-private", why: hangsUp},
 		{server: everybody, operation: peers.Floodsub, why: zeros},
 	}
 }

@@ -19,14 +19,17 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/xnode-p2p/xnode/interop/internal/lan"
 	"github.com/xnode-p2p/xnode/interop/internal/peers"
 )
 
 func main() {
+	lan.Hold()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	names := flag.String("peers", "go,js,py,rust", "peers to pair with, comma separated")
 	timeout := flag.Duration("timeout", 30*time.Second, "bound of one cell of a stack")
@@ -57,6 +60,9 @@ func (m *matrix) main(ctx context.Context, names []string, asJSON bool, out io.W
 	if err != nil {
 		return false, err
 	}
+	if lan.Inside() {
+		return false, m.insideAutoNAT(ctx, root, names, out)
+	}
 	chosen, err := peers.SetupAll(ctx, root, names, m.log)
 	if err != nil {
 		return false, err
@@ -69,7 +75,11 @@ func (m *matrix) main(ctx context.Context, names []string, asJSON bool, out io.W
 	if m.networkKey, forget, err = makeNetworkKey(); err != nil {
 		return false, err
 	}
-	m.run(ctx, rows)
+	m.run(ctx, slices.DeleteFunc(slices.Clone(rows), isAutoNAT))
+	if err := m.runAutoNAT(ctx, slices.DeleteFunc(slices.Clone(rows), func(r *row) bool { return !isAutoNAT(r) })); err != nil {
+		return false, errors.Join(err, forget())
+	}
+	rows = slices.DeleteFunc(rows, func(r *row) bool { return len(r.Cells) == 0 }) // which cannot be tried here
 	if err := errors.Join(ctx.Err(), forget()); err != nil {
 		return false, err
 	}

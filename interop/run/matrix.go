@@ -45,6 +45,8 @@ const (
 	suiteDelegated = "delegated" // a server of delegated routing over HTTP, and its client
 	suiteRelay     = "relay"     // a connection through a relay
 
+	suiteAutoNAT = "autonat" // whether one can be reached
+
 	suiteRendezvous = "rendezvous" // a rendezvous point, and who asks it
 )
 
@@ -61,6 +63,8 @@ func (r *row) over() string {
 		return r.network.String()
 	case suiteTopic:
 		return "pubsub"
+	case suiteAutoNAT:
+		return "autonat"
 	case suiteRelay:
 		return "through " + r.relay.Name
 	case suiteControl:
@@ -136,7 +140,7 @@ func plan(all []peers.Peer) []*row {
 	for _, w := range networks(all) {
 		rows = append(rows, w.rows()...)
 	}
-	return slices.Concat(rows, relayRows(all), topicRows(all), controlRows(all))
+	return slices.Concat(rows, relayRows(all), autonatRows(all), topicRows(all), controlRows(all))
 }
 
 // matrix runs rows.
@@ -148,8 +152,10 @@ type matrix struct {
 	networkKey string        // file with the key of the private network
 	log        io.Writer
 
-	mu   sync.Mutex // guards log, done
+	mu   sync.Mutex // guards log, done, networks
 	done int        // rows
+	// networks counts those that were made.
+	networks int
 }
 
 // run fills in the cells of all rows.
@@ -168,6 +174,8 @@ func (m *matrix) run(ctx context.Context, rows []*row) {
 					m.fillDelegated(ctx, r)
 				case suiteRelay:
 					m.fillRelay(ctx, r)
+				case suiteAutoNAT:
+					m.fillAutoNAT(ctx, r)
 				case suiteRendezvous:
 					m.fillRendezvous(ctx, r)
 				case suiteTopic, suiteMixed:

@@ -315,3 +315,49 @@ func TestChecks(t *testing.T) {
 		}
 	}
 }
+
+// A verdict is of all addresses that count, and a wrong one is one at once.
+func TestVerdict(t *testing.T) {
+	v := func(node string, pairs ...string) (v verdict) {
+		v.Reachability = node
+		for i := 0; i < len(pairs); i += 2 {
+			v.Addrs = append(v.Addrs, struct{ Addr, Reachability string }{"/ip4/" + pairs[i] + "/tcp/4001", pairs[i+1]})
+		}
+		return v
+	}
+	public1, public2 := situations("v1")[0], situations("v2")[2]
+	private := situations("v2")[1]
+	for _, c := range []struct {
+		name string
+		v    verdict
+		s    situation
+		own  []string
+		done bool
+		err  bool
+	}{
+		{"of the node", v("public"), public1, []string{"1.2.3.1"}, true, false},
+		{"none of the node", v("unknown", "1.2.3.1", "public"), public1, []string{"1.2.3.1"}, false, false},
+		{"wrong of the node", v("private"), public1, []string{"1.2.3.1"}, false, true},
+		{"of both", v("unknown", "1.2.3.1", "public", "1.2.4.1", "public"), public2, []string{"1.2.3.1", "1.2.4.1"}, true, false},
+		{"of one", v("public", "1.2.3.1", "public"), public2, []string{"1.2.3.1", "1.2.4.1"}, false, false},
+		{"of another", v("public", "1.2.3.10", "public"), private, []string{"1.2.3.1"}, false, false},
+		{"wrong of one", v("public", "1.2.3.1", "public", "1.2.4.1", "private"), public2, []string{"1.2.3.1", "1.2.4.1"}, false, true},
+		{"private", v("public", "1.2.3.1", "private", "127.0.0.1", "public"), private, []string{"1.2.3.1"}, true, false},
+	} {
+		if done, err := c.v.check(c.s, c.own); done != c.done || (err != nil) != c.err {
+			t.Errorf("%s: %t, %v", c.name, done, err)
+		}
+	}
+}
+
+func TestAutoNATRows(t *testing.T) {
+	a, b, c := fake(t, "a"), fake(t, "b"), fake(t, "c")
+	a.AutoNAT, b.AutoNAT = []string{"v1", "v2"}, []string{"v1"}
+	var got []string
+	for _, r := range autonatRows([]peers.Peer{a, b, c}) {
+		got = append(got, r.Client+"-"+r.Server)
+	}
+	if diff := cmp.Diff([]string{"a-a", "b-a", "a-b"}, got); diff != "" {
+		t.Error(diff)
+	}
+}

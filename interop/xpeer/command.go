@@ -25,7 +25,7 @@ type body func(context.Context, *invocation) error
 // commands returns every verb; a new one is a row here and a file of its own.
 func commands() []command {
 	return []command{
-		{"listen", "[--transport tcp,ws,wss,quic,webtransport,webrtc-direct,webrtc] [--connect ADDR,…] [--relay-service [--relay-limits]] [--reserve ADDR [--hole-punch]]", true, listenCommand},
+		{"listen", "[--transport tcp,ws,wss,quic,webtransport,webrtc-direct,webrtc] [--connect ADDR,…] [--relay-service [--relay-limits]] [--reserve ADDR [--hole-punch]] [--autonat v1|v2|both]", true, listenCommand},
 		{"ping", "ADDR --count N", false, pingCommand},
 		{"identify", "ADDR", false, identifyCommand},
 		{"perf", "ADDR --upload B --download B", false, perfCommand},
@@ -57,7 +57,7 @@ func laterCommands() []string {
 // this build does not have. The returned function refuses those that were given.
 func defineLater(flags *flag.FlagSet) (refuse func() error) {
 	values := []string{
-		"autonat", "bootstrap", "fetch",
+		"bootstrap", "fetch",
 	}
 	var switches []string
 	for _, name := range values {

@@ -54,6 +54,7 @@ func listenCommand(flags *flag.FlagSet) body {
 	finders.define(flags)
 	var places relayFlags
 	places.define(flags)
+	autonat := flags.String("autonat", "", "help peers to find out how they can be reached, and with --connect find it out: v1, v2 or both; a line \"reach\" then tells")
 	var dials list
 	flags.Var(&dials, "connect", "addresses to dial once listening, comma separated")
 
@@ -77,6 +78,9 @@ func listenCommand(flags *flag.FlagSet) body {
 		}
 		b, err := in.options.serving(*ip, *port)
 		if err != nil {
+			return err
+		}
+		if b.autonat, err = autonatConfig(*autonat, len(dials) > 0); err != nil {
 			return err
 		}
 		b.bare, b.dht, b.pubsub, b.discovery = *noIdentify, f, topics.config(), finders.config()

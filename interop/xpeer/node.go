@@ -31,6 +31,8 @@ type blueprint struct {
 	// relay is the configuration of nat.relay; nil leaves it out.
 	relay json.RawMessage
 	punch bool
+	// autonat is the configuration of nat.autonat; nil leaves it out.
+	autonat json.RawMessage
 	// pubsub is the module for messages on topics, with its configuration.
 	pubsub map[string]json.RawMessage
 	dht    dhtFlags
@@ -107,7 +109,7 @@ func (b blueprint) plan(l core.Loader) (*host.Plan, error) {
 	if p.Muxers, err = listOf[core.Muxer](b.muxers).Load(l); err != nil {
 		return nil, fmt.Errorf("muxers: %w", err)
 	}
-	if err := b.planRelay(p, l); err != nil {
+	if err := errors.Join(b.planAutoNAT(p, l), b.planRelay(p, l)); err != nil {
 		return nil, fmt.Errorf("nat: %w", err)
 	}
 	served, err := core.Map[core.Protocol](b.protocols).Load(l)

@@ -20,7 +20,7 @@ type memory struct {
 }
 
 // serve returns when stdin closes or ctx ends, and answers lines until then: gc,
-// discovered, dht with an operation, publish and messages.
+// discovered, reach, dht with an operation, publish and messages.
 // If ctx ends first, its reader stays blocked on stdin until the process ends.
 func (in *invocation) serve(ctx context.Context, n *node, d *dht, t *talk) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -33,6 +33,8 @@ func (in *invocation) serve(ctx context.Context, n *node, d *dht, t *talk) {
 				in.out.emit(collect())
 			case len(words) == 1 && words[0] == "discovered" && n != nil:
 				in.out.emit(n.discovered())
+			case len(words) == 1 && words[0] == "reach" && n != nil:
+				in.out.emit(n.reach())
 			case len(words) > 1 && words[0] == "dht" && d != nil:
 				in.out.emit(in.answer(ctx, d, words[1:]))
 			case len(words) == 1 && words[0] == "messages" && t != nil:

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"syscall"
@@ -15,6 +16,11 @@ import (
 // networks, and returns its exit status. The error is [ErrUnavailable] if it
 // cannot be done here.
 func Enter(ctx context.Context, args ...string) (status int, err error) {
+	return EnterTo(ctx, os.Stdout, args...)
+}
+
+// EnterTo is [Enter] with another place for what the program writes to stdout.
+func EnterTo(ctx context.Context, stdout io.Writer, args ...string) (status int, err error) {
 	for _, tool := range []string{"ip", "nsenter"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return 0, fmt.Errorf("%w: the command %s is missing", ErrUnavailable, tool)
@@ -29,7 +35,7 @@ func Enter(ctx context.Context, args ...string) (status int, err error) {
 			return 0, err
 		}
 		cmd.Env = append(os.Environ(), insideVar+"=1")
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stdout, os.Stderr
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 		if err = cmd.Run(); errors.As(err, new(*exec.ExitError)) {
 			return cmd.ProcessState.ExitCode(), nil

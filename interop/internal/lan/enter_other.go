@@ -7,11 +7,17 @@ package lan
 import (
 	"context"
 	"fmt"
+	"io"
 	"syscall"
 )
 
 // Enter fails: only Linux has such networks.
 func Enter(context.Context, ...string) (status int, err error) {
+	return 0, fmt.Errorf("%w: this is not Linux", ErrUnavailable)
+}
+
+// EnterTo fails too.
+func EnterTo(context.Context, io.Writer, ...string) (status int, err error) {
 	return 0, fmt.Errorf("%w: this is not Linux", ErrUnavailable)
 }
 

@@ -32,6 +32,8 @@ type Peer struct {
 	ServesDelegated, AsksDelegated bool
 	// Relay is true if it can be a relay, have a place at one and dial through one.
 	Relay bool
+	// AutoNAT are the versions of AutoNAT with which it asks and answers.
+	AutoNAT []string
 	// PubSub are the ways in which it carries messages on topics.
 	PubSub []string
 	// MDNS are the versions of IP over which it finds peers by multicast DNS.
@@ -66,6 +68,13 @@ const (
 	Unsigned  = "unsigned" // gossipsub, and no message has an author
 )
 
+// CommonAutoNAT returns the versions of AutoNAT that all peers speak.
+func CommonAutoNAT(all ...Peer) []string {
+	return slices.DeleteFunc(slices.Clone(all[0].AutoNAT), func(version string) bool {
+		return slices.ContainsFunc(all, func(p Peer) bool { return !slices.Contains(p.AutoNAT, version) })
+	})
+}
+
 // CommonPubSub returns the ways that all peers know.
 func CommonPubSub(all ...Peer) []string {
 	return slices.DeleteFunc(slices.Clone(all[0].PubSub), func(way string) bool {
@@ -98,7 +107,7 @@ func All(root string) []Peer {
 				stacks("tcp ws", "noise tls", "yamux mplex"), stacks("wss", "noise tls", "yamux"), stacks("tcp", "plaintext", "yamux"),
 				whole("quic", "webtransport", "webrtc-direct", webRTC), private("tcp", "noise", "yamux"),
 			),
-			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned}, Relay: true,
+			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned}, Relay: true, AutoNAT: []string{"v1", "v2"},
 			ServesDelegated: true, AsksDelegated: true,
 			MDNS: []string{IPv4, IPv6}, Rendezvous: true,
 			dir: at("interop", "xpeer"), setup: [][]string{build("xpeer")},
@@ -109,7 +118,7 @@ func All(root string) []Peer {
 				stacks("tcp ws wss", "noise tls plaintext", "yamux"),
 				whole("quic", "webtransport", "webrtc-direct"), private("tcp", "noise", "yamux"),
 			),
-			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned}, Relay: true,
+			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned}, Relay: true, AutoNAT: []string{"v1", "v2"},
 			MDNS: []string{IPv4, IPv6},
 			dir:  at("interop", "go"), setup: [][]string{build("gopeer")},
 		},
@@ -119,10 +128,10 @@ func All(root string) []Peer {
 				stacks("tcp ws wss", "noise tls plaintext", "yamux mplex"),
 				whole("quic", "webrtc-direct", webRTC), private("tcp", "noise", "yamux"),
 			),
-			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned}, Relay: true,
+			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned}, Relay: true, AutoNAT: []string{"v1", "v2"},
 			AsksDelegated: true, // helia's client
 			MDNS:          []string{IPv4},
-			dir:           at("interop", "js"), made: "node_modules/@libp2p/circuit-relay-v2 node_modules/@libp2p/mdns node_modules/@helia/delegated-routing-v1-http-api-client",
+			dir:           at("interop", "js"), made: "node_modules/@libp2p/circuit-relay-v2 node_modules/@libp2p/mdns node_modules/@libp2p/autonat-v2 node_modules/@helia/delegated-routing-v1-http-api-client",
 			// Not npm ci: it wants every optional package in the lock, also those of @chainsafe/libp2p-quic that npm's registry lacks.
 			setup: [][]string{{"npm", "install", "--no-save", "--no-audit", "--no-fund"}},
 		},
@@ -132,7 +141,7 @@ func All(root string) []Peer {
 				stacks("tcp ws wss", "noise tls plaintext", "yamux mplex"),
 				whole("quic"), private("tcp", "noise", "yamux"),
 			),
-			DHT: []string{PublicDHT}, PubSub: []string{Floodsub, Gossipsub}, Relay: true,
+			DHT: []string{PublicDHT}, PubSub: []string{Floodsub, Gossipsub}, Relay: true, AutoNAT: []string{"v1"},
 			MDNS: []string{IPv4}, Rendezvous: true,
 			dir: at("interop", "py"), made: ".venv/lib/python3*/site-packages/libp2p", setup: [][]string{{at("interop", "py", "setup")}},
 		},
