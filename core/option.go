@@ -120,15 +120,20 @@ func (r PunchRole) String() string {
 // PunchDial says how a hole is punched.
 type PunchDial struct {
 	Role PunchRole
-	// RTT is how long a message to the other side and back takes.
+	// RTT is how long a message to the other side and back takes; 0 if that is
+	// not known.
 	RTT time.Duration
+	// Hear is how long the other side may take to speak first. On a connection
+	// on which it does not, and with 0 on every one, this side begins the
+	// handshakes, whatever its Role: who listens there awaits that.
+	Hear time.Duration
 }
 
 // Punch makes Connect dial the given addresses and no others, directly and all at
 // once, from the ports that are listened on, again and again until one answers
 // or ctx ends: the other side does the same, and each opens the way for the
-// packets of the other. Where only one side can dial, as with QUIC, the server's
-// dial ends with ctx, and the connection is the one that comes in.
+// packets of the other. Where one side's dial is enough, as with QUIC, the server
+// does no more than that at first, and the connection is the one that comes in.
 func Punch(ctx context.Context, p PunchDial) context.Context {
 	return context.WithValue(ForceDirect(NoLookup(ctx)), punchKey, p)
 }

@@ -188,7 +188,11 @@ func (l *Listener) upgrade(ctx context.Context, raw manet.Conn, scope *limits.Co
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	scope.OnYield(func() { cancel(errCrowded) })
-	c, err := s.upgrader.Upgrade(ctx, raw, upgrade.Request{Initiator: s.punches.client(remote), Memory: scope})
+	r := upgrade.Request{Memory: scope}
+	if dial, ok := s.punches.client(remote); ok {
+		raw, r.Initiator = hear(ctx, raw, dial.Hear)
+	}
+	c, err := s.upgrader.Upgrade(ctx, raw, r)
 	if err == nil {
 		stat := core.ConnStat{
 			Direction: core.Inbound,

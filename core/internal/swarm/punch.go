@@ -5,10 +5,14 @@ package swarm
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
+	"slices"
 	"sync"
 	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/xnode-p2p/xnode/core"
 )
@@ -19,7 +23,7 @@ import (
 // takes this one for the client.
 type punches struct {
 	mu    sync.Mutex
-	addrs map[string]int // dials; bounded by those under way and their addresses
+	dials map[string][]core.PunchDial // bounded by those under way and their addresses
 }
 
 // expect notes the addresses of a dial until done is called.
@@ -27,30 +31,80 @@ func (p *punches) expect(dial core.PunchDial, attempts []*attempt) (done func())
 	if dial.Role != core.PunchClient {
 		return func() {}
 	}
-	p.add(attempts, 1)
-	return func() { p.add(attempts, -1) }
-}
-
-func (p *punches) add(attempts []*attempt, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.addrs == nil {
-		p.addrs = make(map[string]int)
+	if p.dials == nil {
+		p.dials = make(map[string][]core.PunchDial)
 	}
 	for _, a := range attempts {
 		key := string(a.Addr.Bytes())
-		if p.addrs[key] += n; p.addrs[key] == 0 {
-			delete(p.addrs, key)
+		p.dials[key] = append(p.dials[key], dial)
+	}
+	return func() { p.remove(dial, attempts) }
+}
+
+func (p *punches) remove(dial core.PunchDial, attempts []*attempt) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, a := range attempts {
+		key := string(a.Addr.Bytes())
+		i := slices.Index(p.dials[key], dial)
+		if p.dials[key] = slices.Delete(p.dials[key], i, i+1); len(p.dials[key]) == 0 {
+			delete(p.dials, key)
 		}
 	}
 }
 
-// client reports whether a connection that comes in from an address is one whose
-// client this side is.
-func (p *punches) client(remote ma.Multiaddr) bool {
+// client returns the dial as part of which a connection that comes in from an
+// address is to be treated, if there is one.
+func (p *punches) client(remote ma.Multiaddr) (dial core.PunchDial, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.addrs) > 0 && p.addrs[string(remote.Bytes())] > 0
+	if len(p.dials) == 0 {
+		return dial, false
+	}
+	dials := p.dials[string(remote.Bytes())]
+	if len(dials) == 0 {
+		return dial, false
+	}
+	return dials[0], true
+}
+
+// opening is the length of the header of multistream-select, with which a side
+// may begin that waits for the other's proposal. More than that says that it does
+// not wait.
+const opening = len("\x13/multistream/1.0.0\n")
+
+// hear waits for the other side to propose something. If it does not, this side is
+// the one that has to. An error shows when the returned connection is used.
+func hear(ctx context.Context, raw manet.Conn, wait time.Duration) (conn manet.Conn, first bool) {
+	if wait == 0 {
+		return raw, true
+	}
+	stop := context.AfterFunc(ctx, func() { raw.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	raw.SetReadDeadline(time.Now().Add(wait))
+	head := make([]byte, opening+1)
+	n, err := io.ReadFull(raw, head)
+	raw.SetReadDeadline(time.Time{})
+	var timeout net.Error
+	return &heard{raw, head[:n]}, errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// heard is a connection of which something has been read.
+type heard struct {
+	manet.Conn
+	head []byte // to be read again; of one reader
+}
+
+// Read implements [net.Conn].
+func (h *heard) Read(p []byte) (int, error) {
+	if len(h.head) == 0 || len(p) == 0 {
+		return h.Conn.Read(p)
+	}
+	n := copy(p, h.head)
+	h.head = h.head[n:]
+	return n, nil
 }
 
 // punchPause is the wait after a connection that was lost in its handshake.
@@ -78,9 +132,4 @@ func (s *Swarm) punchesAgain(ctx context.Context, err error) bool {
 func isPunch(ctx context.Context) bool {
 	_, ok := core.Punching(ctx)
 	return ok
-}
-
-func isPunchServer(ctx context.Context) bool {
-	p, _ := core.Punching(ctx)
-	return p.Role == core.PunchServer
 }

@@ -211,7 +211,13 @@ func (s *Swarm) connectWith(ctx context.Context, t Transport, p peer.ID, a *atte
 	if err != nil {
 		return withCause(ctx, err)
 	}
-	c, err := s.upgrader.Upgrade(ctx, raw, upgrade.Request{Initiator: !isPunchServer(ctx), Expect: p, Memory: scope, Step: a.step})
+	r := upgrade.Request{Initiator: true, Expect: p, Memory: scope, Step: a.step}
+	if dial, ok := core.Punching(ctx); ok && dial.Hear > 0 {
+		done := a.step("hear")
+		raw, r.Initiator = hear(ctx, raw, dial.Hear)
+		done(t.Name)
+	}
+	c, err := s.upgrader.Upgrade(ctx, raw, r)
 	if err != nil {
 		return err
 	}

@@ -50,8 +50,7 @@ const (
 
 // HolePunch is the xnode.nat.holepunch module.
 type HolePunch struct {
-	// Attempts is how often a hole is tried to be punched, 1 to 3; in the
-	// second attempt the roles are switched. Default: 3.
+	// Attempts is how often a hole is tried to be punched, 1 to 3. Default: 3.
 	Attempts int `json:"attempts,omitempty"`
 	// Timeout is how long an attempt may take; at least 1s. Default: "5s".
 	Timeout core.Duration `json:"timeout,omitempty"`
@@ -72,8 +71,16 @@ type HolePunch struct {
 	mu       sync.Mutex
 	closed   bool
 	punching map[peer.ID]chan struct{} // closed at its end; bounded by maxPunches
-	attempts map[core.Conn]int         // one each relayed connection with an attempt
+	relayed  map[core.Conn]*relayed    // one each relayed connection
 	wg       sync.WaitGroup
+}
+
+// relayed is what is known of a relayed connection; under the module's mu.
+type relayed struct {
+	attempts   int           // begun by either side
+	known      bool          // identify has ended
+	identified chan struct{} // closed then
+	dialled    bool          // so have been what the peer says are its addresses
 }
 
 // CaddyModule implements [caddy.Module].
@@ -113,12 +120,19 @@ func (h *HolePunch) Validate() error {
 func (h *HolePunch) Start(_ context.Context, n core.Node) error {
 	h.node = n
 	h.ctx, h.cancel = context.WithCancel(context.Background())
-	h.punching, h.attempts = make(map[peer.ID]chan struct{}), make(map[core.Conn]int)
+	h.punching, h.relayed = make(map[peer.ID]chan struct{}), make(map[core.Conn]*relayed)
 	h.observed.private = h.AllowPrivate
 	h.stops = []func(){
 		n.Handle(ID, h.serve, core.HandleLimited(), core.HandleAtMost(maxStreams)),
-		core.On(n, h.identified),
+		core.On(n, h.connected),
+		core.On(n, func(e core.Identified) { h.identified(e.Conn, e.ObservedAddr) }),
+		core.On(n, func(e core.IdentifyFailed) { h.identified(e.Conn, nil) }),
+		core.On(n, h.protocolsChanged),
 		core.On(n, h.disconnected),
+	}
+	for _, c := range n.Conns() { // which somebody else may have left
+		h.identified(c, nil)
+		h.begin(c)
 	}
 	return nil
 }
@@ -149,12 +163,32 @@ func (h *HolePunch) spawn(f func()) {
 	}
 }
 
-// identified begins where somebody has connected through a relay.
-func (h *HolePunch) identified(e core.Identified) {
-	c := e.Conn
-	h.observed.add(c, e.ObservedAddr, h.node.ListenAddrs())
-	if isRelayed(c) && c.Stat().Direction == core.Inbound && slices.Contains(h.node.PeerProtocols(c.RemotePeer()), ID) {
+// connected begins where somebody has connected through a relay.
+func (h *HolePunch) connected(e core.Connected) { h.begin(e.Conn) }
+
+// protocolsChanged begins where somebody who has is ready only now.
+func (h *HolePunch) protocolsChanged(e core.PeerProtocolsChanged) {
+	if slices.Contains(e.Added, ID) {
+		for _, c := range h.node.ConnsTo(e.Peer) {
+			h.begin(c)
+		}
+	}
+}
+
+func (h *HolePunch) begin(c core.Conn) {
+	if isRelayed(c) && c.Stat().Direction == core.Inbound {
 		h.spawn(func() { h.initiate(c) })
+	}
+}
+
+// identified notes what the other side of a connection says.
+func (h *HolePunch) identified(c core.Conn, seen ma.Multiaddr) {
+	h.observed.add(c, seen, h.node.ListenAddrs())
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r, ok := h.stateLocked(c); ok && !r.known {
+		r.known = true
+		close(r.identified)
 	}
 }
 
@@ -162,7 +196,26 @@ func (h *HolePunch) disconnected(e core.Disconnected) {
 	h.observed.remove(e.Conn)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.attempts, e.Conn)
+	delete(h.relayed, e.Conn)
+}
+
+// stateLocked returns what is known of a connection; false if it is not relayed, or
+// has ended.
+func (h *HolePunch) stateLocked(c core.Conn) (*relayed, bool) {
+	if !isRelayed(c) {
+		return nil, false
+	}
+	select {
+	case <-c.Done():
+		return nil, false // nobody would take it off again
+	default:
+	}
+	r, ok := h.relayed[c]
+	if !ok {
+		r = &relayed{identified: make(chan struct{})}
+		h.relayed[c] = r
+	}
+	return r, true
 }
 
 // enter notes that a hole to the peer of a connection is being punched; false if
@@ -202,17 +255,39 @@ func (h *HolePunch) leave(c core.Conn) {
 	delete(h.punching, c.RemotePeer())
 }
 
-// count counts an attempt of a relayed connection; false if it is one too many.
-func (h *HolePunch) count(c core.Conn) bool {
+// count counts an attempt of a relayed connection and returns its number; 0 if it
+// is one too many.
+func (h *HolePunch) count(c core.Conn) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	select {
-	case <-c.Done():
-		return false // nobody would take it off again
-	default:
+	r, ok := h.stateLocked(c)
+	if !ok || r.attempts == maxPerConn {
+		return 0
 	}
-	h.attempts[c]++
-	return h.attempts[c] <= maxPerConn
+	r.attempts++
+	return r.attempts
+}
+
+// whenKnown waits until identify has ended on a connection. It reports whether the
+// peer's addresses are still to be dialled, which they are once.
+func (h *HolePunch) whenKnown(ctx context.Context, c core.Conn) (dial bool, err error) {
+	h.mu.Lock()
+	r, ok := h.stateLocked(c)
+	h.mu.Unlock()
+	if !ok {
+		return false, core.ErrConnClosed
+	}
+	select {
+	case <-r.identified:
+	case <-c.Done():
+		return false, core.ErrConnClosed
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	dial, r.dialled = !r.dialled, true
+	return dial, nil
 }
 
 // ownAddrs are the addresses that the other side is told.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -102,6 +103,11 @@ func (s *scene) connect(t testing.TB) core.Conn {
 	return c
 }
 
+// announced are addresses of both nodes at which nobody listens.
+func (s *scene) announced() map[*host.Host]ma.Multiaddr {
+	return map[*host.Host]ma.Multiaddr{s.behind: ma.StringCast("/ip4/198.41.0.4/tcp/1"), s.dialer: ma.StringCast("/ip4/192.5.5.241/tcp/1")}
+}
+
 // TestPunches gets a direct connection on real sockets, and closes the relayed one
 // when it is not used any more.
 func TestPunches(t *testing.T) {
@@ -139,20 +145,45 @@ func TestPunches(t *testing.T) {
 	}
 }
 
+// TestServerFindsAListener: where the other side's dials do not arrive, one as the
+// server finds a listener that knows nothing of it.
+func TestServerFindsAListener(t *testing.T) {
+	for _, c := range []struct{ transports, listen string }{
+		{`"tcp": {}`, `"/ip4/127.0.0.1/tcp/0"`},
+		{`"quic": {}`, `"/ip4/127.0.0.1/udp/0/quic-v1"`},
+	} {
+		t.Run(c.transports, func(t *testing.T) {
+			coretest.VerifyNoLeaks(t)
+			n := hosttest.NewNetwork(memnet.Options{})
+			nodes := n.Nodes(t, 2, fmt.Sprintf(`{"transports": {%s}, "listen": [%s]}`, c.transports, c.listen))
+			ctx := core.Punch(t.Context(), core.PunchDial{Role: core.PunchServer, Hear: 100 * time.Millisecond})
+			var far []ma.Multiaddr
+			for _, a := range nodes[1].Addrs() {
+				if peer.IsLoopback(a) {
+					far = append(far, a)
+				}
+			}
+			if _, err := nodes[0].Connect(ctx, peer.AddrInfo{ID: nodes[1].ID(), Addrs: far}); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 // TestKeepsTheRelayedConnection: where nothing can be reached, everything stays as
 // it was, after all attempts.
 func TestKeepsTheRelayedConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newScene(t, `"nowhere": {}`, ``, `{}`)
+		s := newScene(t, `"meeting": {}`, ``, `{}`)
 		var mu sync.Mutex
 		var events []core.HolePunched
-		for _, h := range []*host.Host{s.behind, s.dialer} {
+		for h, at := range s.announced() {
 			defer core.On(h, func(e core.HolePunched) {
 				mu.Lock()
 				defer mu.Unlock()
 				events = append(events, e)
 			})()
-			defer h.Announce(ma.StringCast("/ip4/198.41.0.4/tcp/1"))()
+			defer h.Announce(at)()
 		}
 		begun := time.Now()
 		c := s.connect(t)
@@ -167,10 +198,13 @@ func TestKeepsTheRelayedConnection(t *testing.T) {
 			}
 			roles[fmt.Sprintf("%d %v %v", e.Attempt, e.Initiator, e.Role)]++
 		}
-		for _, want := range []string{"0 true unknown", "1 true server", "2 true client", "3 true server", "1 false client"} {
-			if roles[want] == 0 {
-				t.Errorf("no attempt %q among %v", want, roles)
-			}
+		want := map[string]int{
+			"0 true unknown": 1,
+			"1 true server":  1, "2 true server": 1, "3 true server": 1,
+			"1 false client": 1, "2 false client": 1, "3 false client": 1,
+		}
+		if !maps.Equal(roles, want) {
+			t.Errorf("attempts %v", roles)
 		}
 		select {
 		case <-c.Done():
@@ -183,14 +217,43 @@ func TestKeepsTheRelayedConnection(t *testing.T) {
 	})
 }
 
-// nowhere is a transport for TCP whose packets do not arrive.
-type nowhere struct{}
-
-func init() { core.Register(new(nowhere)) }
+// TestLaterAttempts has the first dials of both sides lost: the roles in the
+// attempts after that are those of the first one, on both sides.
+func TestLaterAttempts(t *testing.T) {
+	for lost := range 3 {
+		synctest.Test(t, func(t *testing.T) {
+			newPlace(t.Name())
+			// Between the first attempt and the second, the addresses that the
+			// other side tells are dialled too.
+			s := newScene(t, fmt.Sprintf(`"meeting": {"place": %q, "lose": %d}`, t.Name(), lost), ``, `{}`)
+			ended := make(chan core.HolePunched, 8)
+			defer core.On(s.behind, func(e core.HolePunched) { ended <- e })()
+			for h, at := range s.announced() {
+				defer h.Announce(at)()
+			}
+			s.connect(t)
+			var e core.HolePunched
+			for e = range ended {
+				if e.Err == nil {
+					break
+				}
+			}
+			if e.Attempt != lost+1 || e.Role != core.PunchServer {
+				t.Errorf("%d lost: %+v", lost, e)
+			}
+			for h, p := range map[*host.Host]peer.ID{s.behind: s.dialer.ID(), s.dialer: s.behind.ID()} {
+				synctest.Wait()
+				if c := h.ConnsTo(p)[0]; c.Stat().Transport != "meeting" {
+					t.Errorf("%+v", c.Stat())
+				}
+			}
+		})
+	}
+}
 
 func TestEvil_R8_Streams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newScene(t, `"nowhere": {}`, ``, `{}`)
+		s := newScene(t, `"meeting": {}`, ``, `{}`)
 		defer s.dialer.Announce(ma.StringCast("/ip4/198.41.0.4/tcp/1"))()
 		c := s.connect(t)
 		synctest.Wait()

@@ -18,7 +18,7 @@ type (
 	started struct{}
 	// received: a message has come.
 	received struct{ message }
-	// waited: the time of wait is over.
+	// waited: no message has come within the time of await.
 	waited struct{}
 	// dialled: the dial has ended.
 	dialled struct{ err error }
@@ -28,17 +28,15 @@ type (
 
 // The actions of both sides.
 type (
-	// open: open a new stream; the messages after it are for that.
-	open struct{}
 	// send: send a message.
 	send struct{ message }
-	// wait: wait; waited follows.
-	wait struct{ time.Duration }
+	// await: read the next message; received, waited or broken follows. With 0
+	// there is no waited.
+	await struct{ time.Duration }
 	// dial: punch; dialled follows.
 	dial struct {
-		role  core.PunchRole
+		core.PunchDial
 		addrs []ma.Multiaddr
-		rtt   time.Duration
 	}
 	// end: that was all.
 	end struct{ err error }
@@ -47,20 +45,18 @@ type (
 // errNoAddrs means that one of the sides has no address that could be dialled.
 var errNoAddrs = errors.New("no address that a hole could be punched to")
 
-// initiator is the side of the relayed connection that was dialled. It begins
-// every attempt, on a stream of its own, and measures how far away the other is.
-// It is a plain value: see step.
-type initiator struct {
-	own      []ma.Multiaddr
-	private  bool // addresses of local networks will do
-	attempts int  // at most
-
-	attempt int
-	phase   phase
-	sent    time.Time
-	rtt     time.Duration
-	addrs   []ma.Multiaddr
-}
+const (
+	// minHear is how long the initiator waits at least, on a TCP connection, for
+	// the other side to speak, which is the client: its first packet may be lost.
+	minHear = time.Second
+	// lateHear is how long the responder looks, in the last attempt, whether the
+	// other side takes itself for the client, as some versions of go-libp2p do.
+	lateHear = 500 * time.Millisecond
+	// lastAttempt is the one in which they do.
+	lastAttempt = 3
+	// maxEarly is how long the responder waits at most before it dials.
+	maxEarly = time.Second
+)
 
 type phase int
 
@@ -69,106 +65,127 @@ const (
 	connecting
 	waiting
 	dialling
+	ended
 )
+
+// initiator is the side of the relayed connection that was dialled, in one
+// attempt. It begins, measures how far away the other is, and is the server of
+// what is dialled. It is a plain value: see step.
+type initiator struct {
+	own     []ma.Multiaddr
+	private bool // addresses of local networks will do
+
+	phase phase
+	sent  time.Time
+}
 
 // step takes an event and returns what is to be done, in order.
 func (i *initiator) step(event any, now time.Time) []any {
 	switch e := event.(type) {
 	case started:
 		if len(i.own) == 0 {
-			return []any{end{errNoAddrs}}
+			return i.end(errNoAddrs)
 		}
-		return i.begin(now)
+		i.phase, i.sent = connecting, now
+		return []any{send{message{kind: connectKind, addrs: i.own}}, await{}}
 	case received:
 		if i.phase != connecting || e.kind != connectKind {
-			return i.fail(fmt.Errorf("%w: type %d is not due", errMessage, e.kind))
+			return i.end(fmt.Errorf("%w: type %d is not due", errMessage, e.kind))
 		}
-		if i.addrs = usable(e.addrs, i.private); len(i.addrs) == 0 {
-			return i.fail(errNoAddrs)
+		addrs := usable(e.addrs, i.private)
+		if len(addrs) == 0 {
+			return i.end(errNoAddrs)
 		}
-		i.rtt = now.Sub(i.sent)
-		i.phase = waiting
-		return []any{send{message{kind: syncKind}}, wait{i.rtt / 2}}
-	case waited:
-		if i.phase == waiting {
-			i.phase = dialling
-			return []any{dial{i.role(), i.addrs, i.rtt}}
-		}
+		i.phase = dialling
+		rtt := now.Sub(i.sent)
+		// The specification has this side wait until the other has been told.
+		// But that one's packets find the way open only if those of this side
+		// have gone out before.
+		return []any{send{message{kind: syncKind}}, dial{core.PunchDial{Role: core.PunchServer, RTT: rtt, Hear: max(minHear, 3*rtt)}, addrs}}
 	case dialled:
-		if i.phase != dialling {
-			return nil
+		if i.phase == dialling {
+			return i.end(e.err)
 		}
-		if e.err == nil || i.attempt == i.attempts {
-			return i.fail(e.err)
-		}
-		return i.begin(now)
 	case broken:
 		if i.phase == connecting {
-			return i.fail(e.err)
+			return i.end(e.err)
 		}
 	}
 	return nil
 }
 
-// begin begins the next attempt.
-func (i *initiator) begin(now time.Time) []any {
-	i.attempt++
-	i.phase = connecting
-	i.sent = now
-	return []any{open{}, send{message{kind: connectKind, addrs: i.own}}}
-}
-
-func (i *initiator) fail(err error) []any {
-	i.phase = idle
+func (i *initiator) end(err error) []any {
+	i.phase = ended
 	return []any{end{err}}
 }
 
-// role is the server's, as the specification has it, but in the second attempt:
-// what has failed in the first may be that only packets of this side get through,
-// and then this side has to be the one that dials.
-func (i *initiator) role() core.PunchRole {
-	if i.attempt == 2 {
-		return core.PunchClient
-	}
-	return core.PunchServer
-}
-
-// responder is the side that dialled the relayed connection: it answers and is
-// the client of what is dialled. One stream may have several attempts.
+// responder is the side that dialled the relayed connection, in one attempt: it
+// answers and is the client of what is dialled. It is a plain value: see step.
 type responder struct {
-	own      []ma.Multiaddr
-	private  bool // addresses of local networks will do
-	attempts int  // at most
+	own     []ma.Multiaddr
+	private bool // addresses of local networks will do
+	attempt int  // of this relayed connection, from 1
+	opened  time.Time
 
-	attempt int
-	phase   phase
-	addrs   []ma.Multiaddr
+	phase phase
+	sent  time.Time
+	addrs []ma.Multiaddr
 }
 
 // step takes an event and returns what is to be done, in order.
-func (r *responder) step(event any) []any {
+func (r *responder) step(event any, now time.Time) []any {
 	switch e := event.(type) {
 	case received:
 		switch {
-		case e.kind == connectKind && r.phase == idle && r.attempt < r.attempts:
+		case e.kind == connectKind && r.phase == idle:
 			if r.addrs = usable(e.addrs, r.private); len(r.addrs) == 0 || len(r.own) == 0 {
-				return []any{end{errNoAddrs}}
+				return r.end(errNoAddrs)
 			}
-			r.attempt++
-			r.phase = waiting
-			return []any{send{message{kind: connectKind, addrs: r.own}}}
+			r.phase, r.sent = waiting, now
+			return []any{send{message{kind: connectKind, addrs: r.own}}, await{r.early(now)}}
 		case e.kind == syncKind && r.phase == waiting:
-			r.phase = dialling
-			return []any{dial{role: core.PunchClient, addrs: r.addrs}}
+			return r.dial(now.Sub(r.sent))
 		}
-		return []any{end{fmt.Errorf("%w: type %d is not due", errMessage, e.kind)}}
+		return r.end(fmt.Errorf("%w: type %d is not due", errMessage, e.kind))
+	case waited:
+		if r.phase == waiting {
+			return r.dial(0)
+		}
 	case dialled:
-		r.phase = idle
-		if e.err == nil || r.attempt == r.attempts {
-			return []any{end(e)}
+		if r.phase == dialling {
+			return r.end(e.err)
 		}
 	case broken:
-		return []any{end(e)}
+		if r.phase == idle || r.phase == waiting {
+			return r.end(e.err)
+		}
 	}
 	return nil
+}
+
+// early is when to dial even if the other side has not said that it dials: it does
+// once it has got the answer, and its own word needs as long again. The first
+// attempt begins a round trip after the relayed connection was made, at the
+// earliest; the way to the other side is half as long, and without the relay
+// shorter than that. What arrives too early costs nothing: it has opened the way
+// for what comes from the other side.
+func (r *responder) early(now time.Time) time.Duration {
+	if r.attempt > 1 {
+		return 0
+	}
+	return min(max(now.Sub(r.opened)/4, 1), maxEarly)
+}
+
+func (r *responder) dial(rtt time.Duration) []any {
+	r.phase = dialling
+	d := core.PunchDial{Role: core.PunchClient, RTT: rtt}
+	if r.attempt >= lastAttempt {
+		d.Hear = lateHear
+	}
+	return []any{dial{d, r.addrs}}
+}
+
+func (r *responder) end(err error) []any {
+	r.phase = ended
+	return []any{end{err}}
 }

@@ -32,14 +32,12 @@ func describe(actions []any) string {
 	var words []string
 	for _, a := range actions {
 		switch a := a.(type) {
-		case open:
-			words = append(words, "open")
 		case send:
 			words = append(words, fmt.Sprintf("send %d with %d", a.kind, len(a.addrs)))
-		case wait:
-			words = append(words, "wait "+a.String())
+		case await:
+			words = append(words, "await "+a.String())
 		case dial:
-			words = append(words, fmt.Sprintf("dial %d as %s", len(a.addrs), a.role))
+			words = append(words, fmt.Sprintf("dial %d as %s, rtt %v, hear %v", len(a.addrs), a.Role, a.RTT, a.Hear))
 		case end:
 			words = append(words, fmt.Sprintf("end: %v", a.err))
 		}
@@ -58,48 +56,40 @@ func connectMessage(a []ma.Multiaddr) received { return received{message{connect
 
 func TestInitiator(t *testing.T) {
 	for name, s := range map[string]story{
-		"at once": {
-			{0, started{}, "open, send 100 with 2"},
-			{80 * time.Millisecond, connectMessage(theirs), "send 300 with 0, wait 40ms"},
-			{120 * time.Millisecond, waited{}, "dial 2 as server"},
+		"near": {
+			{0, started{}, "send 100 with 2, await 0s"},
+			{80 * time.Millisecond, connectMessage(theirs), "send 300 with 0, dial 2 as server, rtt 80ms, hear 1s"},
 			{200 * time.Millisecond, dialled{}, "end: <nil>"},
 		},
-		"never": {
-			{0, started{}, "open, send 100 with 2"},
-			{100 * time.Millisecond, connectMessage(theirs), "send 300 with 0, wait 50ms"},
-			{150 * time.Millisecond, waited{}, "dial 2 as server"},
-			{5 * time.Second, dialled{errNoHole}, "open, send 100 with 2"},
-			{6 * time.Second, connectMessage(theirs), "send 300 with 0, wait 500ms"},
-			{7 * time.Second, waited{}, "dial 2 as client"},
-			{12 * time.Second, dialled{errNoHole}, "open, send 100 with 2"},
-			{12 * time.Second, connectMessage(theirs[:1]), "send 300 with 0, wait 0s"},
-			{12 * time.Second, waited{}, "dial 1 as server"},
-			{17 * time.Second, dialled{errNoHole}, "end: no hole"},
+		"far": {
+			{0, started{}, "send 100 with 2, await 0s"},
+			{500 * time.Millisecond, connectMessage(theirs[:1]), "send 300 with 0, dial 1 as server, rtt 500ms, hear 1.5s"},
+			{5 * time.Second, dialled{errNoHole}, "end: no hole"},
 		},
 		"with nobody": {
-			{0, started{}, "open, send 100 with 2"},
+			{0, started{}, "send 100 with 2, await 0s"},
 			{time.Second, connectMessage(nil), "end: no address that a hole could be punched to"},
 		},
 		"into a local network": {
-			{0, started{}, "open, send 100 with 2"},
+			{0, started{}, "send 100 with 2, await 0s"},
 			{time.Second, connectMessage(addrsOf("/ip4/192.168.1.1/tcp/22", "/ip4/127.0.0.1/tcp/22")), "end: no address that a hole could be punched to"},
 		},
 		"with one who speaks out of turn": {
-			{0, started{}, "open, send 100 with 2"},
+			{0, started{}, "send 100 with 2, await 0s"},
 			{time.Second, received{message{kind: syncKind}}, "end: malformed message: type 300 is not due"},
 		},
 		"with one who leaves": {
-			{0, started{}, "open, send 100 with 2"},
+			{0, started{}, "send 100 with 2, await 0s"},
 			{time.Second, broken{io.EOF}, "end: EOF"},
 		},
 		"while something comes late": {
-			{0, started{}, "open, send 100 with 2"},
+			{0, started{}, "send 100 with 2, await 0s"},
 			{0, waited{}, ""},
 			{0, dialled{}, ""},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := &initiator{own: mine, attempts: 3}
+			m := &initiator{own: mine}
 			for i, s := range s {
 				if got := describe(m.step(s.event, epoch.Add(s.at))); got != s.want {
 					t.Fatalf("%d: %q, want %q", i, got, s.want)
@@ -107,36 +97,47 @@ func TestInitiator(t *testing.T) {
 			}
 		})
 	}
-	if got := describe((&initiator{attempts: 3}).step(started{}, epoch)); got != "end: "+errNoAddrs.Error() {
+	if got := describe(new(initiator).step(started{}, epoch)); got != "end: "+errNoAddrs.Error() {
 		t.Errorf("without an address: %s", got)
 	}
 }
 
+var syncMessage = received{message{kind: syncKind}}
+
 func TestResponder(t *testing.T) {
-	sync := received{message{kind: syncKind}}
-	for name, s := range map[string]story{
-		"at once": {
-			{0, connectMessage(theirs), "send 100 with 2"},
-			{0, sync, "dial 2 as client"},
+	for name, c := range map[string]struct {
+		attempt int
+		story   story
+	}{
+		"dials before it is told to": {1, story{
+			{80 * time.Millisecond, connectMessage(theirs), "send 100 with 2, await 20ms"},
+			{100 * time.Millisecond, waited{}, "dial 2 as client, rtt 0s, hear 0s"},
 			{0, dialled{}, "end: <nil>"},
-		},
-		"never": {
-			{0, connectMessage(theirs), "send 100 with 2"},
-			{0, sync, "dial 2 as client"},
-			{0, dialled{errNoHole}, ""},
-			{0, connectMessage(theirs), "send 100 with 2"},
-			{0, sync, "dial 2 as client"},
-			{0, dialled{errNoHole}, ""},
-			{0, connectMessage(theirs), "send 100 with 2"},
-			{0, sync, "dial 2 as client"},
+		}},
+		"dials as soon as it is told to": {1, story{
+			{time.Hour, connectMessage(theirs), "send 100 with 2, await 1s"},
+			{time.Hour + 80*time.Millisecond, syncMessage, "dial 2 as client, rtt 80ms, hear 0s"},
 			{0, dialled{errNoHole}, "end: no hole"},
-			{0, connectMessage(theirs), "end: malformed message: type 100 is not due"},
-		},
+		}},
+		"is patient in the second attempt": {2, story{
+			{5 * time.Second, connectMessage(theirs), "send 100 with 2, await 0s"},
+			{6 * time.Second, syncMessage, "dial 2 as client, rtt 1s, hear 0s"},
+			{0, dialled{errNoHole}, "end: no hole"},
+		}},
+		"listens in the third attempt": {3, story{
+			{10 * time.Second, connectMessage(theirs), "send 100 with 2, await 0s"},
+			{11 * time.Second, syncMessage, "dial 2 as client, rtt 1s, hear 500ms"},
+			{0, dialled{}, "end: <nil>"},
+		}},
+		"is left": {1, story{
+			{0, connectMessage(theirs), "send 100 with 2, await 1ns"},
+			{0, broken{io.EOF}, "end: EOF"},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := &responder{own: mine, attempts: 3}
-			for i, s := range s {
-				if got := describe(m.step(s.event)); got != s.want {
+			m := &responder{own: mine, attempt: c.attempt, opened: epoch}
+			for i, s := range c.story {
+				if got := describe(m.step(s.event, epoch.Add(s.at))); got != s.want {
 					t.Fatalf("%d: %q, want %q", i, got, s.want)
 				}
 			}
@@ -146,25 +147,25 @@ func TestResponder(t *testing.T) {
 
 // TestEvil_R8_Responder has the other side say what it should not.
 func TestEvil_R8_Responder(t *testing.T) {
-	sync := received{message{kind: syncKind}}
 	var many []ma.Multiaddr
 	for i := range 1000 {
 		many = append(many, ma.StringCast(fmt.Sprintf("/ip4/192.5.5.241/tcp/%d", 1+i)))
 	}
+	const answer = "send 100 with 2, await 1ns"
 	for name, s := range map[string]story{
-		"sync early": {{0, sync, "end: malformed message: type 300 is not due"}},
+		"sync early": {{0, syncMessage, "end: malformed message: type 300 is not due"}},
 		"sync twice": {
-			{0, connectMessage(theirs), "send 100 with 2"},
-			{0, sync, "dial 2 as client"},
-			{0, sync, "end: malformed message: type 300 is not due"},
+			{0, connectMessage(theirs), answer},
+			{0, syncMessage, "dial 2 as client, rtt 0s, hear 0s"},
+			{0, syncMessage, "end: malformed message: type 300 is not due"},
 		},
 		"connect twice": {
-			{0, connectMessage(theirs), "send 100 with 2"},
+			{0, connectMessage(theirs), answer},
 			{0, connectMessage(theirs), "end: malformed message: type 100 is not due"},
 		},
 		"a thousand addresses": {
-			{0, connectMessage(many), "send 100 with 2"},
-			{0, sync, "dial 8 as client"},
+			{0, connectMessage(many), answer},
+			{0, syncMessage, "dial 8 as client, rtt 0s, hear 0s"},
 		},
 		"private addresses": {
 			{0, connectMessage(addrsOf("/ip4/10.0.0.1/tcp/22", "/ip4/169.254.169.254/tcp/80", "/ip6/::1/tcp/22", "/ip4/127.0.0.1/udp/53/quic-v1")),
@@ -176,9 +177,9 @@ func TestEvil_R8_Responder(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := &responder{own: mine, attempts: 3}
+			m := &responder{own: mine, attempt: 1, opened: epoch}
 			for i, s := range s {
-				if got := describe(m.step(s.event)); got != s.want {
+				if got := describe(m.step(s.event, epoch)); got != s.want {
 					t.Fatalf("%d: %q, want %q", i, got, s.want)
 				}
 			}
@@ -214,12 +215,14 @@ func FuzzMessage(f *testing.F) {
 			t.Fatalf("%+v", m)
 		}
 		for _, own := range [][]ma.Multiaddr{nil, mine} {
-			r, i := &responder{own: own, attempts: 3}, &initiator{own: mine, attempts: 3}
-			r.step(received{m})
-			i.step(started{}, epoch)
-			i.step(received{m}, epoch)
-			if len(usable(r.addrs, false)) != len(r.addrs) || len(usable(i.addrs, false)) != len(i.addrs) {
-				t.Fatalf("%v, %v", r.addrs, i.addrs)
+			for _, step := range []func(any, time.Time) []any{
+				(&responder{own: own, attempt: 1}).step, (&initiator{own: mine, phase: connecting}).step,
+			} {
+				for _, a := range append(step(received{m}, epoch), step(waited{}, epoch)...) {
+					if d, ok := a.(dial); ok && (len(d.addrs) == 0 || len(usable(d.addrs, false)) != len(d.addrs)) {
+						t.Fatalf("%v", d.addrs)
+					}
+				}
 			}
 		}
 	})

@@ -6,7 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/xnode-p2p/xnode/core"
@@ -25,16 +26,38 @@ func (h *HolePunch) initiate(c core.Conn) {
 	defer h.leave(c)
 	ctx, cancel := context.WithCancel(h.ctx)
 	defer cancel()
-	err := h.dialDirectly(ctx, p)
-	if err != nil {
-		err = h.runInitiator(ctx, c)
-	}
-	if err != nil {
+	if err := h.upgrade(ctx, c); err != nil {
 		h.log.Debug("no direct connection", "peer", p, "reason", err)
 		return
 	}
 	h.log.Debug("direct connection", "peer", p)
 	h.spawn(func() { h.retire(c) })
+}
+
+// upgrade makes the attempts. The first one does not wait until the other side is
+// identified. If it fails, and the other side then says that it has addresses on
+// the Internet, it may be that only this side is behind a NAT.
+func (h *HolePunch) upgrade(ctx context.Context, c core.Conn) (err error) {
+	p := c.RemotePeer()
+	for attempt := 1; attempt <= h.Attempts; attempt++ {
+		if err = h.attempt(ctx, c, attempt); err == nil || errors.Is(err, errEnough) {
+			return err
+		}
+		if attempt > 1 {
+			continue
+		}
+		unasked, unknown := h.whenKnown(ctx, c)
+		if unknown != nil {
+			return unknown
+		}
+		if unasked && h.dialDirectly(ctx, p) == nil {
+			return nil
+		}
+		if !slices.Contains(h.node.PeerProtocols(p), ID) {
+			return err
+		}
+	}
+	return err
 }
 
 // dialDirectly dials a peer that says it has addresses on the Internet: it may be
@@ -52,75 +75,86 @@ func (h *HolePunch) dialDirectly(ctx context.Context, p peer.ID) error {
 	return err
 }
 
-// runInitiator runs the initiator's side.
-func (h *HolePunch) runInitiator(ctx context.Context, c core.Conn) error {
-	m := &initiator{own: h.ownAddrs(), private: h.AllowPrivate, attempts: h.Attempts}
-	var s core.Stream
-	defer func() {
-		if s != nil {
-			s.Close()
-		}
-	}()
+// attempt makes one attempt as the initiator.
+func (h *HolePunch) attempt(ctx context.Context, c core.Conn, attempt int) error {
+	m := &initiator{own: h.ownAddrs(), private: h.AllowPrivate}
 	todo := m.step(started{}, time.Now())
+	if last, ok := todo[0].(end); ok {
+		return last.err
+	}
+	if h.count(c) == 0 {
+		return errEnough
+	}
+	opening, cancel := context.WithTimeout(ctx, streamTimeout)
+	defer cancel()
+	s, err := c.NewStream(core.AllowLimited(opening), ID)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return h.run(ctx, s, m.step, todo, attempt, true)
+}
+
+// serve runs the responder's side.
+func (h *HolePunch) serve(s core.Stream) error {
+	c := s.Conn()
+	if !isRelayed(c) || c.Stat().Direction != core.Outbound {
+		return fmt.Errorf("not on a relayed connection that this side has made: %w", &core.StreamError{Code: core.StreamProtocolViolation})
+	}
+	if !h.enter(c, patience) {
+		return errEnough
+	}
+	defer h.leave(c)
+	attempt := h.count(c)
+	if attempt == 0 {
+		return errEnough
+	}
+	m := &responder{own: h.ownAddrs(), private: h.AllowPrivate, attempt: attempt, opened: c.Stat().Opened}
+	return h.run(h.ctx, s, m.step, []any{await{}}, attempt, false)
+}
+
+// run does what a side has to do, until its end.
+func (h *HolePunch) run(ctx context.Context, s core.Stream, step func(any, time.Time) []any, todo []any, attempt int, initiator bool) error {
+	ctx, cancel := context.WithTimeout(ctx, streamTimeout)
+	defer cancel()
+	limit := time.Now().Add(streamTimeout)
+	s.SetDeadline(limit)
 	for len(todo) > 0 {
-		action := todo[0]
-		todo = todo[1:]
 		var event any
-		switch a := action.(type) {
-		case open:
-			if s != nil {
-				s.Close()
-			}
-			var err error
-			if s, err = h.open(ctx, c); err != nil {
-				s, event = nil, broken{err}
-				todo = nil
-			}
+		switch a := todo[0].(type) {
 		case send:
 			if err := a.write(s); err != nil {
 				event = broken{err}
-				todo = nil
-			} else if a.kind == connectKind {
-				event = receive(s)
 			}
-		case wait:
-			if err := sleep(ctx, a.Duration); err != nil {
-				return err
-			}
-			event = waited{}
+		case await:
+			event = receive(s, a.Duration, limit)
 		case dial:
-			event = dialled{h.punch(ctx, c.RemotePeer(), a, m.attempt, true)}
+			event = dialled{h.punch(ctx, s.Conn().RemotePeer(), a, attempt, initiator)}
 		case end:
 			return a.err
 		}
+		todo = todo[1:]
 		if event != nil {
-			todo = append(todo, m.step(event, time.Now())...)
+			todo = step(event, time.Now()) // what was still to be done is so no longer
 		}
 	}
 	return errMessage // not reached: every story has an end
 }
 
-func (h *HolePunch) open(ctx context.Context, c core.Conn) (core.Stream, error) {
-	if !h.count(c) {
-		return nil, errEnough
+// receive reads a message that may take wait, or until the limit if that is 0.
+func receive(s core.Stream, wait time.Duration, limit time.Time) any {
+	if wait > 0 {
+		s.SetReadDeadline(time.Now().Add(wait))
+		defer s.SetReadDeadline(limit)
 	}
-	ctx, cancel := context.WithTimeout(ctx, streamTimeout)
-	defer cancel()
-	s, err := c.NewStream(core.AllowLimited(ctx), ID)
-	if err != nil {
-		return nil, err
-	}
-	s.SetDeadline(time.Now().Add(streamTimeout))
-	return s, nil
-}
-
-// receive reads a message.
-func receive(s core.Stream) any {
 	m, err := read(s)
-	if err != nil {
-		return broken{err}
+	switch {
+	case err == nil:
+		return received{m}
+	case wait > 0 && errors.Is(err, os.ErrDeadlineExceeded):
+		return waited{}
 	}
-	return received{m}
+	return broken{err}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -134,56 +168,13 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// serve runs the responder's side.
-func (h *HolePunch) serve(s core.Stream) error {
-	c := s.Conn()
-	if !isRelayed(c) || c.Stat().Direction != core.Outbound {
-		return fmt.Errorf("not on a relayed connection that this side has made: %w", &core.StreamError{Code: core.StreamProtocolViolation})
-	}
-	if !h.enter(c, patience) {
-		return errEnough
-	}
-	defer h.leave(c)
-	ctx, cancel := context.WithTimeout(h.ctx, streamTimeout)
-	defer cancel()
-	s.SetDeadline(time.Now().Add(streamTimeout))
-	m := &responder{own: h.ownAddrs(), private: h.AllowPrivate, attempts: h.Attempts}
-	var asked time.Time
-	for {
-		event := receive(s)
-		for _, action := range m.step(event) {
-			switch a := action.(type) {
-			case send:
-				if !h.count(c) {
-					return errEnough
-				}
-				if err := a.write(s); err != nil {
-					return err
-				}
-				asked = time.Now()
-			case dial:
-				a.rtt = time.Since(asked)
-				err := h.punch(ctx, c.RemotePeer(), a, m.attempt, false)
-				for _, last := range m.step(dialled{err}) {
-					return last.(end).err
-				}
-			case end:
-				if m.attempt > 0 && errors.Is(a.err, io.EOF) {
-					return nil // the other side begins anew, or has a connection
-				}
-				return a.err
-			}
-		}
-	}
-}
-
-// punch makes one attempt.
+// punch dials, and tells of the outcome.
 func (h *HolePunch) punch(ctx context.Context, p peer.ID, d dial, attempt int, initiator bool) error {
 	begun := time.Now()
 	err := h.connect(ctx, p, d)
 	h.node.Emit(core.HolePunched{
-		Peer: p, Attempt: attempt, Initiator: initiator, Role: d.role,
-		Addrs: d.addrs, RTT: d.rtt, Took: time.Since(begun), Err: err,
+		Peer: p, Attempt: attempt, Initiator: initiator, Role: d.Role,
+		Addrs: d.addrs, RTT: d.RTT, Took: time.Since(begun), Err: err,
 	})
 	return err
 }
@@ -198,7 +189,7 @@ func (h *HolePunch) connect(ctx context.Context, p peer.ID, d dial) error {
 		}
 	})
 	defer stop()
-	_, err := h.node.Connect(core.Punch(ctx, core.PunchDial{Role: d.role, RTT: d.rtt}), peer.AddrInfo{ID: p, Addrs: d.addrs})
+	_, err := h.node.Connect(core.Punch(ctx, d.PunchDial), peer.AddrInfo{ID: p, Addrs: d.addrs})
 	if h.direct(p) != nil {
 		return nil
 	}

@@ -202,13 +202,31 @@ func (t *Transport) Dial(ctx context.Context, a ma.Multiaddr, p peer.ID, m core.
 	}
 	defer port.Release()
 	if p, ok := core.Punching(ctx); ok && p.Role == core.PunchServer {
-		return nil, port.Punch(ctx, to)
+		if err := openWay(ctx, port, to, p.RTT); err != nil {
+			return nil, err
+		}
 	}
 	c, err := port.DialQUIC(ctx, to, identity.Config(p, []string{alpn}), t.settings(), m)
 	if err != nil {
 		return nil, dialError(err)
 	}
 	return newConn(c, a)
+}
+
+// minOpening is how long the way is kept open, at least, for the client of a punch.
+const minOpening = 300 * time.Millisecond
+
+// openWay opens the way for packets of an address as long as its dial should take
+// to come in. If it has not by then it never will, as where the other side's NAT
+// shows it at another address: then it is this side that has to dial.
+func openWay(ctx context.Context, port *udpport.Port, to netip.AddrPort, rtt time.Duration) error {
+	opening, cancel := context.WithTimeout(ctx, max(minOpening, 3*rtt))
+	defer cancel()
+	err := port.Punch(opening, to)
+	if ctx.Err() == nil && opening.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 var (
