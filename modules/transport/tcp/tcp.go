@@ -122,15 +122,16 @@ func (t *Transport) Dial(ctx context.Context, a ma.Multiaddr) (manet.Conn, error
 	}
 	_, alias := core.DialIdentity(ctx, nil)
 	d := tcpport.Dialer{Reuse: !t.NoReuse && !alias, Kind: tcpport.Multistream, Timeout: time.Duration(t.ConnectTimeout)}
-	dial := d.Dial
+	var c tcpport.Conn
 	if p, ok := core.Punching(ctx); ok {
-		dial = tcpport.Punch{Dialer: d, RTT: p.RTT}.Dial
+		c, err = tcpport.Punch{Dialer: d, RTT: p.RTT}.Dial(ctx, t.ports(), to)
+	} else {
+		c.TCPConn, err = d.Dial(ctx, t.ports(), to)
 	}
-	c, err := dial(ctx, t.ports(), to)
 	if err != nil {
 		return nil, err
 	}
-	return t.wrap(tcpport.Conn{TCPConn: c}, nil, a)
+	return t.wrap(c, nil, a)
 }
 
 // Listen implements [core.RawTransport]. The port may be that of other transports

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 )
 
 // Conn is an accepted connection. Nothing of it has been read, as far as Read
@@ -14,7 +15,24 @@ import (
 type Conn struct {
 	*net.TCPConn
 
-	head *head // nil if nothing was read
+	head      *head // nil if nothing was read
+	traceless bool  // see Close
+}
+
+// partingTime bounds how long the last bytes of a traceless connection may take.
+const partingTime = time.Second
+
+// Close implements [net.Conn]. A connection that was punched is reset once the
+// other side has got everything: after the usual end the system would remember its
+// two ports for a minute, and not let another connection be dialled between them.
+func (c Conn) Close() error {
+	if c.traceless {
+		begun := time.Now()
+		for pause := time.Millisecond; underWay(c.TCPConn) && time.Since(begun) < partingTime; pause = min(2*pause, 50*time.Millisecond) {
+			time.Sleep(pause)
+		}
+	}
+	return c.TCPConn.Close()
 }
 
 // head holds the bytes that have been read already.

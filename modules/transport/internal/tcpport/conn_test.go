@@ -153,7 +153,7 @@ func BenchmarkRead(b *testing.B) {
 		c    func(*net.TCPConn) net.Conn
 	}{
 		{"untouched", func(c *net.TCPConn) net.Conn { return Conn{TCPConn: c} }},
-		{"sampled", func(c *net.TCPConn) net.Conn { return Conn{c, new(head)} }},
+		{"sampled", func(c *net.TCPConn) net.Conn { return Conn{TCPConn: c, head: new(head)} }},
 		{"net.TCPConn", func(c *net.TCPConn) net.Conn { return c }},
 	} {
 		b.Run(tc.name, func(b *testing.B) {

@@ -24,6 +24,8 @@ type Dialer struct {
 	// Timeout is how long a dial may take; 0 means as long as its context
 	// and the system let it.
 	Timeout time.Duration
+
+	traceless bool // a dial that is given up leaves nothing behind, see Conn.Close
 }
 
 // Dial connects to an address. Its errors do not name it.
@@ -31,6 +33,9 @@ func (d Dialer) Dial(ctx context.Context, shares core.Shares, to netip.AddrPort)
 	dialer := net.Dialer{Timeout: d.Timeout}
 	if from, ok := d.source(shares, to); ok {
 		dialer.LocalAddr, dialer.Control = net.TCPAddrFromAddrPort(from), reuseControl
+		if d.traceless {
+			dialer.Control = tracelessControl
+		}
 		c, err := dialer.DialContext(ctx, network(to), to.String())
 		switch {
 		case err == nil && AddrPort(c.LocalAddr()) != AddrPort(c.RemoteAddr()):

@@ -85,7 +85,8 @@ func (l *Listener) Addr() netip.AddrPort { return l.socket.at }
 // ports are the open ports of a node.
 type ports struct {
 	mu      sync.Mutex
-	sockets []*socket // in the order of their opening; bounded by the configuration
+	sockets []*socket              // in the order of their opening; bounded by the configuration
+	punched map[netip.AddrPort]int // to which dials punch, and how many; bounded by those dials
 }
 
 // portsKey is the key of a node's ports.

@@ -27,27 +27,62 @@ const (
 // either way, those are lost that come before the other side has sent one.
 type Punch struct {
 	Dialer
-	RTT time.Duration
+	RTT time.Duration // 0 if it is not known
 }
 
 // Dial dials again and again, from the same port, until the other side answers or
-// ctx ends.
-func (p Punch) Dial(ctx context.Context, shares core.Shares, to netip.AddrPort) (*net.TCPConn, error) {
-	burst := min(max(3*p.RTT, minBurst), maxBurst)
+// ctx ends. What comes in from there meanwhile is a connection of the same punch.
+// Such connections end without a trace: see [Conn.Close].
+func (p Punch) Dial(ctx context.Context, shares core.Shares, to netip.AddrPort) (Conn, error) {
+	ports, release, err := openPorts(shares)
+	if err != nil {
+		return Conn{}, err
+	}
+	defer release()
+	defer ports.punch(to)()
+	burst := maxBurst
+	if p.RTT > 0 {
+		burst = min(max(3*p.RTT, minBurst), maxBurst)
+	}
 	for {
 		// Both sides in step would close what the other is about to answer.
 		d := p.Dialer
+		d.traceless = true
 		d.Timeout = burst + rand.N(burst/4)
 		c, err := d.Dial(ctx, shares, to)
 		if err == nil {
-			return c, nil
+			return Conn{TCPConn: c, traceless: leaveNoTrace(c)}, nil
 		}
 		timer := time.NewTimer(afterRefusal)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, err
+			return Conn{}, err
 		case <-timer.C:
 		}
 	}
+}
+
+// punch notes an address to which a hole is being punched, until done is called.
+func (p *ports) punch(to netip.AddrPort) (done func()) {
+	add := func(n int) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.punched == nil {
+			p.punched = make(map[netip.AddrPort]int)
+		}
+		if p.punched[to] += n; p.punched[to] == 0 {
+			delete(p.punched, to)
+		}
+	}
+	add(1)
+	return func() { add(-1) }
+}
+
+// accepted makes a connection of one that has come in.
+func (p *ports) accepted(c *net.TCPConn) Conn {
+	p.mu.Lock()
+	part := len(p.punched) > 0 && p.punched[AddrPort(c.RemoteAddr())] > 0
+	p.mu.Unlock()
+	return Conn{TCPConn: c, traceless: part && leaveNoTrace(c)}
 }

@@ -146,9 +146,10 @@ func (s *socket) wait(d time.Duration) bool {
 
 // sort gives a connection to whom it is for. If there is one kind alone it does
 // not touch it, and waits until it is taken: more wait in the system's queue.
-func (s *socket) sort(c *net.TCPConn) {
+func (s *socket) sort(tcp *net.TCPConn) {
+	c := s.ports.accepted(tcp)
 	if kind, alone := s.only(); alone {
-		if s.lines[kind].Give(context.Background(), Conn{TCPConn: c}) != nil {
+		if s.lines[kind].Give(context.Background(), c) != nil {
 			c.Close()
 		}
 		return
@@ -162,10 +163,11 @@ func (s *socket) sort(c *net.TCPConn) {
 		s.warn("too many connections say nothing", errCrowded)
 	}
 	s.running.Go(func() {
-		kind, head, err := sample(c)
+		kind, head, err := sample(tcp)
 		g.Leave()
 		if err == nil {
-			err = s.give(kind, Conn{c, head})
+			c.head = head
+			err = s.give(kind, c)
 		}
 		if err != nil {
 			c.Close()
