@@ -17,10 +17,13 @@ type PartialTopics interface {
 	// configuration does not enable the extension.
 	HandlePartial(topic string, requests bool, h PartialHandler) (stop func(), err error)
 	// PublishPartial asks parts about each peer that is to hear of a group: those
-	// in the mesh, and those that have spoken of it. It returns to how many
-	// there was something to send. The topic has a handler. A group is forgotten
-	// some heartbeats after it was last published.
-	PublishPartial(topic string, group []byte, parts func(PartialPeer) PartialParts) (peers int, err error)
+	// in the mesh, and those that have spoken of it. On a topic that the node has
+	// not subscribed to, others that want its parts take the place of a mesh.
+	// With to it asks about those alone, wherever they are, as far as they are
+	// connected and speak the extension. It returns to how many there was
+	// something to send. The topic has a handler. A group is forgotten some
+	// heartbeats after it was last published.
+	PublishPartial(topic string, group []byte, parts func(PartialPeer) PartialParts, to ...peer.ID) (peers int, err error)
 }
 
 // PartialHandler handles the partial messages of a topic.

@@ -70,7 +70,7 @@ func (p *parts) ReceivePartial(m *core.PartialMessage) core.TopicVerdict {
 func (p *parts) GossipPartial(_ string, group []byte, _ []peer.ID) { p.publish(string(group)) }
 
 // publish sends each peer what it lacks.
-func (p *parts) publish(group string) (int, error) {
+func (p *parts) publish(group string, to ...peer.ID) (int, error) {
 	p.mu.Lock()
 	have := slices.Clone(p.groups[group])
 	p.mu.Unlock()
@@ -93,7 +93,7 @@ func (p *parts) publish(group string) (int, error) {
 			out.Data = nil
 		}
 		return out
-	})
+	}, to...)
 }
 
 func (p *parts) group(name string) string {
@@ -133,6 +133,42 @@ func TestPartialMessages(t *testing.T) {
 			if p.got > 12 {
 				t.Errorf("node %d got %d parts", i, p.got)
 			}
+		}
+	})
+}
+
+// A node that is not in the topic has a message, and gives it to two of those that
+// are; all of them get all of it.
+func TestPartialFanout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := coretest.FakeNodes(t, 5)
+		from := victim(t, n[0], `{"partial_messages": {}}`)
+		publisher := newParts(t, from, false)
+		var list []*parts
+		for _, node := range n[1:] {
+			list = append(list, newParts(t, victim(t, node, partialConfig), true))
+			for _, other := range n {
+				if _, err := node.Connect(t.Context(), peer.AddrInfo{ID: other.ID()}); other != node && err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		time.Sleep(3 * time.Second)
+		publisher.groups["named"], publisher.groups["g"] = []byte("abcdefgh"), []byte("ijklmnop")
+		if peers, err := publisher.publish("named", n[1].ID(), n[2].ID(), "nobody"); err != nil || peers != 2 {
+			t.Errorf("published to %d peers, %v, want the two that were named", peers, err)
+		}
+		if peers, err := publisher.publish("g"); err != nil || peers != 4 {
+			t.Errorf("published to %d peers, %v, want 4", peers, err)
+		}
+		time.Sleep(3 * time.Second)
+		for i, p := range list {
+			if got := p.group("named") + p.group("g"); got != "abcdefghijklmnop" {
+				t.Errorf("node %d has %q", i+1, got)
+			}
+		}
+		if got := from.TopicNames(); len(got) != 0 {
+			t.Errorf("the publisher is in %v", got)
 		}
 	})
 }

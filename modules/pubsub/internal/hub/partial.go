@@ -68,7 +68,7 @@ func (h *Hub) subscriptionLocked(topic string, subscribe bool) rpc.Subscription 
 }
 
 // PublishPartial implements [core.PartialTopics].
-func (h *Hub) PublishPartial(topic string, group []byte, parts func(core.PartialPeer) core.PartialParts) (int, error) {
+func (h *Hub) PublishPartial(topic string, group []byte, parts func(core.PartialPeer) core.PartialParts, to ...peer.ID) (int, error) {
 	if most := rpc.DefaultLimits.ID; len(group) == 0 || len(group) > most {
 		return 0, fmt.Errorf("group: want 1 to %d bytes, have %d", most, len(group))
 	}
@@ -81,7 +81,7 @@ func (h *Hub) PublishPartial(topic string, group []byte, parts func(core.Partial
 		return 0, fmt.Errorf("topic %q: nothing handles its partial messages", wire.Text(topic, 64))
 	}
 	var tooLarge error
-	n := h.stepLocked(mesh.PartialPublished{Topic: topic, Group: group, Parts: func(p core.PartialPeer) core.PartialParts {
+	n := h.stepLocked(mesh.PartialPublished{Topic: topic, Group: group, To: to, Parts: func(p core.PartialPeer) core.PartialParts {
 		out := parts(p)
 		if size := len(out.Data) + len(out.Metadata) + len(topic) + len(group) + 64; size > h.MaxMessage || len(out.Metadata) > rpc.DefaultLimits.Metadata {
 			tooLarge = fmt.Errorf("partial message of %d bytes, with %d of metadata: %w", size, len(out.Metadata), wire.ErrTooLarge)

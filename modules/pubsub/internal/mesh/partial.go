@@ -3,11 +3,11 @@
 package mesh
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/peer"
@@ -69,11 +69,12 @@ type (
 		Partial *rpc.Partial
 	}
 	// PartialPublished: the node has something to say about a group. Parts is
-	// asked about each peer.
+	// asked about each peer, or about those in To alone if there are any.
 	PartialPublished struct {
 		Topic string
 		Group []byte
 		Parts func(core.PartialPeer) core.PartialParts
+		To    []peer.ID
 	}
 )
 
@@ -189,7 +190,7 @@ func (g *group) peer(p peer.ID) *partialPeer {
 	return g.peers[p]
 }
 
-func (r *Router) partialPublished(e PartialPublished) {
+func (r *Router) partialPublished(e PartialPublished, now time.Time) {
 	p := r.partials[e.Topic]
 	if p == nil {
 		return
@@ -201,19 +202,8 @@ func (r *Router) partialPublished(e PartialPublished) {
 		p.groups[id] = g
 	}
 	g.by, g.ttl = "", r.Partial.GroupTTL
-	if t := r.topics[e.Topic]; t != nil {
-		list := t.mesh
-		if len(list) == 0 {
-			list = t.fanout
-		}
-		for _, m := range list {
-			if p.wants(m, e.Topic) || p.sends(m, e.Topic) {
-				g.peer(m.id)
-			}
-		}
-	}
-	for _, id := range slices.SortedFunc(maps.Keys(g.peers), cmp.Compare) {
-		m, state := r.peers[id], g.peers[id]
+	for _, id := range r.partialAudience(p, g, e, now) {
+		m, state := r.peers[id], g.peer(id)
 		wants := p.wants(m, e.Topic)
 		parts := e.Parts(core.PartialPeer{Peer: id, Requests: wants, Metadata: state.known, Sent: state.sent})
 		if parts.Known != nil {
@@ -232,6 +222,32 @@ func (r *Router) partialPublished(e PartialPublished) {
 			Topic: e.Topic, Group: e.Group, Message: parts.Data, Metadata: parts.Metadata,
 		}})
 	}
+}
+
+// partialAudience are the peers that hear of what is published of a group, sorted.
+func (r *Router) partialAudience(p *partialTopic, g *group, e PartialPublished, now time.Time) []peer.ID {
+	var ids []peer.ID
+	if len(e.To) > 0 {
+		for _, id := range e.To {
+			m := r.peers[id]
+			if g.peers[id] != nil || m != nil && m.partial && m.wishes[e.Topic].sends {
+				ids = append(ids, id)
+			}
+		}
+		slices.Sort(ids)
+		return slices.Compact(ids)
+	}
+	t := r.topic(e.Topic)
+	list := t.mesh
+	if !t.joined {
+		list = r.fanoutOf(t, now)
+	}
+	for _, m := range list {
+		if p.wants(m, e.Topic) || p.sends(m, e.Topic) {
+			g.peer(m.id)
+		}
+	}
+	return slices.Sorted(maps.Keys(g.peers))
 }
 
 // gossipPartial has peers outside the mesh hear of the groups that the node has

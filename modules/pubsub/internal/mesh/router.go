@@ -105,7 +105,7 @@ func (r *Router) Step(e Event, now time.Time) []Action {
 	case PartialArrived:
 		r.partialArrived(e)
 	case PartialPublished:
-		r.partialPublished(e)
+		r.partialPublished(e, now)
 	case PartialHandled:
 		r.partialHandled(e)
 	case TopicJoined:

@@ -105,7 +105,7 @@ func play(t *testing.T, text string) string {
 //	accept NAME TOPIC ID [AUTHOR], reject NAME TOPIC ID, ignore NAME ID, dup NAME TOPIC ID
 //	publish TOPIC ID, enter TOPIC, leave TOPIC   what the node does
 //	handle TOPIC [requests], unhandle TOPIC      with partial messages
-//	offer TOPIC GROUP METADATA                it sends parts to those who have others
+//	offer TOPIC GROUP METADATA [NAMES]        it sends parts to those who have others
 //	beat [N], wait DURATION                   heartbeats, each a second after the last
 //	scores                                    of all peers
 func (p *player) line(w []string, line string) []Action {
@@ -287,7 +287,11 @@ func (p *player) event(w []string) Event {
 	case "unhandle":
 		return PartialHandled{Topic: at(1)}
 	case "offer":
-		return PartialPublished{Topic: at(1), Group: []byte(at(2)), Parts: func(q core.PartialPeer) (out core.PartialParts) {
+		var to []peer.ID
+		for _, name := range w[min(4, len(w)):] {
+			to = append(to, id(name))
+		}
+		return PartialPublished{Topic: at(1), Group: []byte(at(2)), To: to, Parts: func(q core.PartialPeer) (out core.PartialParts) {
 			if string(q.Metadata) != at(3) {
 				out.Data, out.Known = []byte("what "+string(q.Metadata)+" lacks"), []byte(at(3))
 			}
