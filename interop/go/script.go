@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -14,6 +13,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
@@ -63,6 +64,12 @@ type instruction struct {
 	PublishTo        []int           `json:"publishToNodeIDs"`
 }
 
+// instructions are the types that there are.
+var instructions = []string{
+	"initGossipSub", "setTopicValidationDelay", "ifNodeIDEquals", "connect", "waitUntil",
+	"subscribeToTopic", "publish", "addPartialMessage", "publishPartial",
+}
+
 // runScript runs the command line of gossipsub-interop.
 func runScript(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	begun := time.Now()
@@ -98,6 +105,9 @@ func (s *script) read(path, at string) error {
 	if err := json.Unmarshal(text, s); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
+	if err := checkScript(s.Script); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
 	if at != "" {
 		if s.at, err = netip.ParseAddr(at); err != nil {
 			return fmt.Errorf("--at: %w", err)
@@ -112,6 +122,24 @@ func (s *script) read(path, at string) error {
 	}
 	if _, err := fmt.Sscanf(name, "node%d", &s.id); err != nil {
 		return fmt.Errorf("host name %q: want node and a number", name)
+	}
+	return nil
+}
+
+// checkScript refuses a script of which the node would not know what to do at some time.
+func checkScript(list []instruction) error {
+	for n := range list {
+		for i := &list[n]; ; i = i.Instruction {
+			if i == nil {
+				return fmt.Errorf("script/%d: ifNodeIDEquals: no instruction", n)
+			}
+			if !slices.Contains(instructions, i.Type) {
+				return fmt.Errorf("script/%d: %q: no such instruction; there are %s", n, i.Type, strings.Join(instructions, ", "))
+			}
+			if i.Type != "ifNodeIDEquals" {
+				break
+			}
+		}
 	}
 	return nil
 }
@@ -200,7 +228,7 @@ func (s *script) do(ctx context.Context, i *instruction) error {
 			return true
 		})
 	case "ifNodeIDEquals":
-		if i.Instruction == nil || i.NodeID != s.id {
+		if i.NodeID != s.id {
 			return nil
 		}
 		return s.do(ctx, i.Instruction)
@@ -245,7 +273,7 @@ func (s *script) do(ctx context.Context, i *instruction) error {
 		}
 		return s.parts.publish(i.TopicID, i.GroupID, to)
 	}
-	return errors.New("no such instruction")
+	return fmt.Errorf("%q: no such instruction", i.Type)
 }
 
 func (s *script) subscribe(ctx context.Context, i *instruction) error {

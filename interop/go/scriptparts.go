@@ -105,6 +105,7 @@ func (p *groupParts) add(topic string, id uint64, bits byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	g := p.group(topic, id)
+	before := have(g)
 	for i := range g {
 		if bits&(1<<i) == 0 {
 			continue
@@ -114,7 +115,7 @@ func (p *groupParts) add(topic string, id uint64, bits byte) {
 			g[i] = binary.BigEndian.AppendUint64(g[i], id+uint64(i)*partSize/8+n)
 		}
 	}
-	if have(g) == allParts {
+	if before != allParts && have(g) == allParts {
 		p.log.Info("All parts received", "group id", id)
 	}
 }

@@ -11,63 +11,74 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/xnode-p2p/xnode/interop/internal/peers"
 )
 
-// scenario is a script and what is to come of it.
+// scenario is a script and what has come of it.
 type scenario struct {
-	name   string
-	nodes  int
-	script []step
-	// wants are the nodes that each message has to reach, groups how many groups
-	// of parts every node has to complete.
-	wants  map[string][]int
-	groups int
-	// first is the number in the cast of who plays node 0; the next one plays
-	// node 1, and so on.
-	first int
+	name string
+	file string // with the script
+	outcome
+	cast []peers.Peer // who plays node 0, node 1 and so on, in turn
+	logs string       // folder for what the nodes say; empty: nowhere
 
 	mu                        sync.Mutex
 	errs                      []error
 	expected, arrived, copies int
 }
 
-// line is what is looked at of a log line.
-type line struct {
-	Msg string `json:"msg"`
-	ID  string `json:"id"`
-}
-
-// run runs the nodes until the script is over, and counts.
-func (s *scenario) run(ctx context.Context, dir, at string, cast []peers.Peer) {
-	file := filepath.Join(dir, s.name+".json")
-	text, err := json.Marshal(map[string]any{"script": s.script})
-	if err == nil {
-		err = os.WriteFile(file, text, 0o600)
-	}
+// newScenario reads a script.
+func newScenario(name, file string) (*scenario, error) {
+	text, err := os.ReadFile(file)
 	if err != nil {
-		s.errs = append(s.errs, err)
-		return
+		return nil, err
+	}
+	s := &scenario{name: name, file: file}
+	if s.outcome, err = follow(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	for _, to := range s.wants {
 		s.expected += len(to)
 	}
-	s.expected += s.groups * s.nodes
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	for _, groups := range s.groups {
+		s.expected += len(groups)
+	}
+	if s.expected == 0 {
+		return nil, fmt.Errorf("%s: nothing arrives anywhere by it", file)
+	}
+	return s, nil
+}
+
+// line is what is looked at of a log line.
+type line struct {
+	Msg   string `json:"msg"`
+	ID    string `json:"id"`
+	Group uint64 `json:"group id"`
+}
+
+// spareTime is how long a node may take beyond the script.
+const spareTime = time.Minute
+
+// run runs the nodes until the script is over, and counts. Node 0 is at an
+// address, the others at those behind it.
+func (s *scenario) run(ctx context.Context, at string) {
+	ctx, cancel := context.WithTimeout(ctx, s.lasts+spareTime)
 	defer cancel()
 	var wg sync.WaitGroup
 	for i := range s.nodes {
-		p := cast[(s.first+i)%len(cast)]
-		argv := p.Command("--params", file, "--node", strconv.Itoa(i), "--at", at)
+		p := s.cast[i%len(s.cast)]
+		argv := p.Command("--params", s.file, "--node", strconv.Itoa(i), "--at", at)
 		wg.Go(func() {
 			var stdout, stderr bytes.Buffer
 			cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 			cmd.Stdout, cmd.Stderr = &stdout, &stderr
-			err := cmd.Run()
+			err := errors.Join(cmd.Run(), s.keep(i, p.Name, stdout.Bytes()))
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if err != nil {
@@ -79,9 +90,21 @@ func (s *scenario) run(ctx context.Context, dir, at string, cast []peers.Peer) {
 	wg.Wait()
 }
 
+// keep writes down what a node said, where the suite's own scripts look for it.
+func (s *scenario) keep(node int, name string, log []byte) error {
+	if s.logs == "" {
+		return nil
+	}
+	dir := filepath.Join(s.logs, s.name, "hosts", fmt.Sprintf("node%d", node))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, name+".stdout"), log, 0o644)
+}
+
 // count reads the log of a node.
 func (s *scenario) count(node int, name string, log []byte) {
-	got, complete, named := make(map[string]int), 0, false
+	got, complete, named := make(map[string]int), make(map[uint64]bool), false
 	for text := range bytes.Lines(log) {
 		var l line
 		if json.Unmarshal(text, &l) != nil {
@@ -94,7 +117,7 @@ func (s *scenario) count(node int, name string, log []byte) {
 			got[l.ID]++
 			s.copies++
 		case "All parts received":
-			complete++
+			complete[l.Group] = true
 		}
 	}
 	miss := func(format string, args ...any) {
@@ -104,21 +127,21 @@ func (s *scenario) count(node int, name string, log []byte) {
 		miss("has not said who it is")
 	}
 	for id, to := range s.wants {
-		for _, n := range to {
-			if n != node {
-				continue
-			}
-			if got[id] == 0 {
-				miss("message %s has not come", id)
-			} else {
-				s.arrived++
-			}
+		switch {
+		case !slices.Contains(to, node):
+		case got[id] == 0:
+			miss("message %s has not come", id)
+		default:
+			s.arrived++
 		}
 	}
-	if complete < s.groups {
-		miss("has completed %d of %d groups of parts", complete, s.groups)
+	for _, id := range s.groups[node] {
+		if !complete[id] {
+			miss("has not all parts of group %d", id)
+		} else {
+			s.arrived++
+		}
 	}
-	s.arrived += min(complete, s.groups)
 }
 
 func (s *scenario) verdict() error {
@@ -129,14 +152,14 @@ func (s *scenario) verdict() error {
 }
 
 // composition is who plays.
-func (s *scenario) composition(cast []peers.Peer) string {
-	count := make([]int, len(cast))
+func (s *scenario) composition() string {
+	count := make([]int, len(s.cast))
 	for i := range s.nodes {
-		count[(s.first+i)%len(cast)]++
+		count[i%len(s.cast)]++
 	}
-	text := ""
-	for i, p := range cast {
-		text += fmt.Sprintf("%d %s ", count[i], p.Name)
+	var words []string
+	for i, p := range s.cast {
+		words = append(words, fmt.Sprintf("%d %s", count[i], p.Name))
 	}
-	return text
+	return strings.Join(words, " ")
 }

@@ -14,6 +14,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,6 +66,12 @@ type instruction struct {
 	PublishTo        []int                      `json:"publishToNodeIDs"`
 }
 
+// instructions are the types that there are.
+var instructions = []string{
+	"initGossipSub", "setTopicValidationDelay", "ifNodeIDEquals", "connect", "waitUntil",
+	"subscribeToTopic", "publish", "addPartialMessage", "publishPartial",
+}
+
 // runScript runs the command line of gossipsub-interop.
 func runScript(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	begun := time.Now()
@@ -98,6 +106,9 @@ func (s *script) read(path, at string) error {
 	if err := json.Unmarshal(text, s); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
+	if err := checkScript(s.Script); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
 	if at != "" {
 		if s.at, err = netip.ParseAddr(at); err != nil {
 			return fmt.Errorf("--at: %w", err)
@@ -112,6 +123,24 @@ func (s *script) read(path, at string) error {
 	}
 	if _, err := fmt.Sscanf(name, "node%d", &s.id); err != nil {
 		return fmt.Errorf("host name %q: want node and a number", name)
+	}
+	return nil
+}
+
+// checkScript refuses a script of which the node would not know what to do at some time.
+func checkScript(list []instruction) error {
+	for n := range list {
+		for i := &list[n]; ; i = i.Instruction {
+			if i == nil {
+				return fmt.Errorf("script/%d: ifNodeIDEquals: no instruction", n)
+			}
+			if !slices.Contains(instructions, i.Type) {
+				return fmt.Errorf("script/%d: %q: no such instruction; there are %s", n, i.Type, strings.Join(instructions, ", "))
+			}
+			if i.Type != "ifNodeIDEquals" {
+				break
+			}
+		}
 	}
 	return nil
 }
@@ -181,7 +210,7 @@ func (s *script) do(ctx context.Context, i *instruction) error {
 	case "initGossipSub", "setTopicValidationDelay": // in the configuration
 		return nil
 	case "ifNodeIDEquals":
-		if i.Instruction == nil || i.NodeID != s.id {
+		if i.NodeID != s.id {
 			return nil
 		}
 		return s.do(ctx, i.Instruction)
@@ -201,7 +230,7 @@ func (s *script) do(ctx context.Context, i *instruction) error {
 		}
 	case "subscribeToTopic":
 		if i.Partial {
-			if err := s.parts.handle(i.TopicID); err != nil {
+			if err := s.parts.handle(i.TopicID, true); err != nil {
 				return err
 			}
 		}
@@ -216,6 +245,9 @@ func (s *script) do(ctx context.Context, i *instruction) error {
 		s.parts.add(i.TopicID, i.GroupID, i.Parts)
 		return nil
 	case "publishPartial":
+		if err := s.parts.handle(i.TopicID, false); err != nil {
+			return err
+		}
 		var to []peer.ID
 		for _, id := range i.PublishTo {
 			key, err := scriptKey(id)
@@ -224,9 +256,9 @@ func (s *script) do(ctx context.Context, i *instruction) error {
 			}
 			to = append(to, peer.FromPublicKey(key.Public()))
 		}
-		return s.parts.publish(i.TopicID, i.GroupID, to)
+		return s.parts.publish(i.TopicID, i.GroupID, to...)
 	}
-	return errors.New("no such instruction")
+	return fmt.Errorf("%q: no such instruction", i.Type)
 }
 
 // connectTime is how long a node may take to be there.

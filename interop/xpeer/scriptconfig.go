@@ -35,25 +35,40 @@ func (d *delay) ValidateMessage(ctx context.Context, _ *core.TopicMessage) core.
 	}
 }
 
-// scriptNames are the parameters by the names that they have in scripts. Those
-// that are no part of a configuration, which scripts may have too, are empty.
-var scriptNames = map[string]string{
-	"D": "d", "Dlo": "d_low", "Dhi": "d_high", "Dscore": "d_score", "Dout": "d_out",
-	"HistoryLength": "history_length", "HistoryGossip": "history_gossip",
-	"Dlazy": "d_lazy", "GossipFactor": "gossip_factor", "GossipRetransmission": "gossip_retransmission",
-	"HeartbeatInterval": "heartbeat_interval", "HeartbeatInitialDelay": "", "SlowHeartbeatWarning": "",
-	"FanoutTTL": "fanout_ttl", "PrunePeers": "prune_peers", "PruneBackoff": "prune_backoff", "UnsubscribeBackoff": "unsubscribe_backoff",
-	"Connectors": "", "MaxPendingConnections": "", "ConnectionTimeout": "", "DirectConnectTicks": "", "DirectConnectInitialDelay": "",
-	"OpportunisticGraftTicks": "", "OpportunisticGraftPeers": "opportunistic_graft_peers", "GraftFloodThreshold": "graft_flood_threshold",
-	"MaxIHaveLength": "max_ihave_length", "MaxIHaveMessages": "max_ihave_messages",
-	"MaxIDontWantLength": "", "MaxIDontWantMessages": "max_idontwant_messages",
-	"IWantFollowupTime": "iwant_followup_time", "IDontWantMessageThreshold": "idontwant_threshold", "IDontWantMessageTTL": "idontwant_ttl",
+// scriptUnit is what a parameter of scripts is counted in.
+type scriptUnit int
+
+const (
+	number scriptUnit = iota
+	nanoseconds
+	heartbeats
+	octets
+)
+
+// scriptParam is what a parameter of scripts is in a configuration.
+type scriptParam struct {
+	key  string // empty: nothing
+	unit scriptUnit
 }
 
-// scriptDurations are the keys whose values are times, in nanoseconds.
-var scriptDurations = map[string]bool{
-	"heartbeat_interval": true, "fanout_ttl": true, "prune_backoff": true, "unsubscribe_backoff": true,
-	"graft_flood_threshold": true, "iwant_followup_time": true,
+// scriptParams are those that scripts have, by their names there.
+var scriptParams = map[string]scriptParam{
+	"D": {"d", number}, "Dlo": {"d_low", number}, "Dhi": {"d_high", number}, "Dscore": {"d_score", number}, "Dout": {"d_out", number},
+	"HistoryLength": {"history_length", number}, "HistoryGossip": {"history_gossip", number},
+	"Dlazy": {"d_lazy", number}, "GossipFactor": {"gossip_factor", number}, "GossipRetransmission": {"gossip_retransmission", number},
+	"HeartbeatInterval": {"heartbeat_interval", nanoseconds}, "FanoutTTL": {"fanout_ttl", nanoseconds},
+	"PrunePeers": {"prune_peers", number}, "PruneBackoff": {"prune_backoff", nanoseconds}, "UnsubscribeBackoff": {"unsubscribe_backoff", nanoseconds},
+	"DirectConnectTicks":      {"direct_connect_interval", heartbeats},
+	"OpportunisticGraftTicks": {"opportunistic_graft_interval", heartbeats}, "OpportunisticGraftPeers": {"opportunistic_graft_peers", number},
+	"GraftFloodThreshold": {"graft_flood_threshold", nanoseconds},
+	"MaxIHaveLength":      {"max_ihave_length", number}, "MaxIHaveMessages": {"max_ihave_messages", number},
+	"MaxIDontWantMessages": {"max_idontwant_messages", number}, "IWantFollowupTime": {"iwant_followup_time", nanoseconds},
+	"IDontWantMessageThreshold": {"idontwant_threshold", octets}, "IDontWantMessageTTL": {"idontwant_ttl", number},
+
+	// A node beats for the first time at a time of chance, dials no more peers at
+	// once than it always does, and takes as many IDs in one IDONTWANT as in all.
+	"HeartbeatInitialDelay": {}, "SlowHeartbeatWarning": {}, "Connectors": {}, "MaxPendingConnections": {},
+	"ConnectionTimeout": {}, "DirectConnectInitialDelay": {}, "MaxIDontWantLength": {},
 }
 
 // config is what the script says of gossipsub.
@@ -82,20 +97,33 @@ func (s *script) config() (map[string]json.RawMessage, error) {
 }
 
 func setParams(params map[string]any, given map[string]json.RawMessage) error {
+	beat := float64(time.Second)
+	if text := given["HeartbeatInterval"]; text != nil {
+		if err := json.Unmarshal(text, &beat); err != nil {
+			return fmt.Errorf("gossipSubParams: HeartbeatInterval: %w", err)
+		}
+	}
 	for name, text := range given {
-		key, known := scriptNames[name]
-		switch {
-		case !known:
+		p, known := scriptParams[name]
+		if !known {
 			return fmt.Errorf("gossipSubParams: %s is no parameter", name)
-		case key == "" || string(text) == "null":
-		case scriptDurations[key]:
-			var nanoseconds float64
-			if err := json.Unmarshal(text, &nanoseconds); err != nil {
-				return fmt.Errorf("gossipSubParams: %s: %w", name, err)
-			}
-			params[key] = time.Duration(nanoseconds).String()
-		default:
-			params[key] = text
+		}
+		if p.key == "" || string(text) == "null" {
+			continue
+		}
+		var n float64
+		if err := json.Unmarshal(text, &n); err != nil {
+			return fmt.Errorf("gossipSubParams: %s: %w", name, err)
+		}
+		switch p.unit {
+		case number:
+			params[p.key] = n
+		case nanoseconds:
+			params[p.key] = time.Duration(n).String()
+		case heartbeats:
+			params[p.key] = time.Duration(n * beat).String()
+		case octets:
+			params[p.key] = fmt.Sprintf("%.0fB", n)
 		}
 	}
 	return nil

@@ -29,14 +29,34 @@ type parts struct {
 
 	mu     sync.Mutex
 	groups map[string]map[uint64]*[partCount][]byte // of each topic
+
+	handled map[string]handled // topics; it belongs to who follows the script
+}
+
+// handled is how partial messages of a topic are handled.
+type handled struct {
+	requests bool
+	stop     func()
 }
 
 func newParts(topics core.PartialTopics, log *slog.Logger) *parts {
-	return &parts{topics: topics, log: log, groups: make(map[string]map[uint64]*[partCount][]byte)}
+	return &parts{topics: topics, log: log, groups: make(map[string]map[uint64]*[partCount][]byte), handled: make(map[string]handled)}
 }
 
-func (p *parts) handle(topic string) error {
-	_, err := p.topics.HandlePartial(topic, true, p) // until the node ends
+// handle has partial messages of a topic handled until the node ends, and, with
+// requests, asked for.
+func (p *parts) handle(topic string, requests bool) error {
+	before, ok := p.handled[topic]
+	if ok && (before.requests || !requests) {
+		return nil
+	}
+	if ok {
+		before.stop()
+	}
+	stop, err := p.topics.HandlePartial(topic, requests, p)
+	if err == nil {
+		p.handled[topic] = handled{requests, stop}
+	}
 	return err
 }
 
@@ -67,6 +87,7 @@ func (p *parts) add(topic string, id uint64, bits byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	g := p.group(topic, id)
+	before := have(g)
 	for i := range g {
 		if bits&(1<<i) == 0 {
 			continue
@@ -76,21 +97,18 @@ func (p *parts) add(topic string, id uint64, bits byte) {
 			g[i] = binary.BigEndian.AppendUint64(g[i], id+uint64(i)*partSize/8+n)
 		}
 	}
-	if have(g) == allParts {
+	if before != allParts && have(g) == allParts {
 		p.log.Info("All parts received", "group id", id)
 	}
 }
 
 // publish sends peers what they have not got; only those in to, if there are any.
-func (p *parts) publish(topic string, id uint64, to []peer.ID) error {
+func (p *parts) publish(topic string, id uint64, to ...peer.ID) error {
 	p.mu.Lock()
 	g := *p.group(topic, id)
 	p.mu.Unlock()
 	mine := have(&g)
 	_, err := p.topics.PublishPartial(topic, binary.BigEndian.AppendUint64(nil, id), func(q core.PartialPeer) (out core.PartialParts) {
-		if len(to) > 0 && !slices.Contains(to, q.Peer) {
-			return out
-		}
 		if len(q.Metadata) == 1 && q.Requests {
 			if missing := mine &^ q.Metadata[0]; missing != 0 {
 				out.Data = encodeParts(&g, missing, id)
@@ -101,7 +119,7 @@ func (p *parts) publish(topic string, id uint64, to []peer.ID) error {
 			out.Metadata = []byte{mine}
 		}
 		return out
-	})
+	}, to...)
 	return err
 }
 
@@ -127,7 +145,7 @@ func (p *parts) ReceivePartial(m *core.PartialMessage) core.TopicVerdict {
 			return core.TopicReject
 		}
 	}
-	if err := p.publish(m.Topic, id, nil); err != nil {
+	if err := p.publish(m.Topic, id); err != nil {
 		p.log.Error("parts not published", "error", err.Error())
 	}
 	return core.TopicAccept
@@ -166,7 +184,7 @@ func (p *parts) GossipPartial(topic string, group []byte, _ []peer.ID) {
 	if len(group) != 8 {
 		return
 	}
-	if err := p.publish(topic, binary.BigEndian.Uint64(group), nil); err != nil {
+	if err := p.publish(topic, binary.BigEndian.Uint64(group)); err != nil {
 		p.log.Error("parts not published", "error", err.Error())
 	}
 }
