@@ -12,6 +12,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/coretest"
 	"github.com/xnode-p2p/xnode/core/hosttest"
 	"github.com/xnode-p2p/xnode/core/memnet"
+	"github.com/xnode-p2p/xnode/core/peer"
 	_ "github.com/xnode-p2p/xnode/modules/muxer/yamux"
 	_ "github.com/xnode-p2p/xnode/modules/pubsub/gossipsub"
 	_ "github.com/xnode-p2p/xnode/modules/security/noise"
@@ -80,6 +81,33 @@ func TestFiftyNodes(t *testing.T) {
 				t.Errorf("node %d has %d messages, want %d", i, len(got), count)
 			}
 			s.Close()
+		}
+	})
+}
+
+// A node in more topics than fit into a frame is known in all of them, before and
+// after its peer has come, and is not held to have said too much.
+func TestManyTopics(t *testing.T) {
+	inBubble(t, `{}`, 1, func(t *testing.T, v core.Topics, _ core.Subscription, n []*coretest.FakeNode) {
+		many := victim(t, n[1], `{}`)
+		join := func(from, to int) {
+			for i := from; i < to; i++ {
+				s, err := many.Subscribe(fmt.Sprintf("topic %d", i))
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { s.Close() })
+			}
+		}
+		join(0, 2500)
+		if _, err := n[0].Connect(t.Context(), peer.AddrInfo{ID: n[1].ID()}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		join(2500, 5000)
+		time.Sleep(time.Second)
+		if got := v.TopicPeers("")[0]; len(got.Topics) != 5000 || got.Score != 0 {
+			t.Errorf("known in %d topics, with a score of %v", len(got.Topics), got.Score)
 		}
 	})
 }

@@ -21,9 +21,11 @@ const (
 	// bytes.
 	maxControl = 1 << 20
 	// frameSize is how large a frame gets that holds more than one thing, and
-	// writeSize how much is written at once, in bytes.
-	frameSize = 32 << 10
-	writeSize = 64 << 10
+	// writeSize how much is written at once, in bytes. maxEntries is how many
+	// subscriptions or control messages a frame holds: all that a peer takes.
+	frameSize  = 32 << 10
+	writeSize  = 64 << 10
+	maxEntries = 1000
 	// keptQueue is for how many messages an empty queue keeps its memory.
 	keptQueue = 16
 )
@@ -37,7 +39,8 @@ type queue struct {
 
 	mu       sync.Mutex
 	sending  bool            // somebody drains
-	first    []byte          // fields of an RPC, maxControl
+	first    [][]byte        // subscriptions, each encoded, maxControl together
+	greeting int             // bytes of first
 	entries  [][]byte        // of control messages, each encoded, maxControl together
 	size     int             // bytes of entries
 	own      []*mesh.Message // shared with other queues
@@ -62,16 +65,28 @@ func (q *queue) greet() {
 	q.wake()
 }
 
-// fields adds fields of an RPC that come before everything else.
-func (q *queue) fields(b []byte) {
+// field adds a field of an RPC, which comes before everything else.
+func (q *queue) field(b []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.first)+len(b) <= maxControl {
-		q.first = append(q.first, b...)
+	if q.greeting+len(b) <= maxControl {
+		q.first = append(q.first, b)
+		q.greeting += len(b)
 	} else {
 		q.dropped++
 	}
 	q.wake()
+}
+
+// greetWith puts fields in front of all that wait. There may be any number of
+// them: they are the node's own.
+func (q *queue) greetWith(list [][]byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.first = append(list, q.first...)
+	for _, b := range list {
+		q.greeting += len(b)
+	}
 }
 
 // control adds control messages.
@@ -151,10 +166,14 @@ func (q *queue) spare(id string) bool {
 func (q *queue) drain(b []byte) []byte {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.first) > 0 {
-		b = wire.AppendUvarint(b, uint64(len(q.first)))
-		b = append(b, q.first...)
-		q.first = nil
+	for len(q.first) > 0 && len(b) < writeSize {
+		n, size := fit(q.first)
+		b = wire.AppendUvarint(b, uint64(size))
+		for _, field := range q.first[:n] {
+			b = append(b, field...)
+		}
+		q.greeting -= size
+		q.first = rest(q.first, n)
 	}
 	for len(q.entries) > 0 && len(b) < writeSize {
 		b = q.controlFrame(b)
@@ -179,19 +198,30 @@ func (q *queue) drain(b []byte) []byte {
 	return b
 }
 
-// controlFrame appends a frame of control messages.
-func (q *queue) controlFrame(b []byte) []byte {
-	n, size := 1, len(q.entries[0])
-	for n < len(q.entries) && size+len(q.entries[n]) <= frameSize {
-		size += len(q.entries[n])
+// fit is how many of a list go into one frame, and their bytes: one at least.
+func fit(list [][]byte) (n, size int) {
+	for n < len(list) && n < maxEntries && (n == 0 || size+len(list[n]) <= frameSize) {
+		size += len(list[n])
 		n++
 	}
+	return n, size
+}
+
+// rest is a list without its first n, and without its memory if nothing is left.
+func rest(list [][]byte, n int) [][]byte {
+	if n == len(list) {
+		return nil
+	}
+	return list[n:]
+}
+
+// controlFrame appends a frame of control messages.
+func (q *queue) controlFrame(b []byte) []byte {
+	n, size := fit(q.entries)
 	b = wire.AppendUvarint(b, uint64(rpc.SizeControl(size)))
 	b = rpc.AppendControl(b, q.entries[:n]...)
 	q.size -= size
-	if q.entries = q.entries[n:]; len(q.entries) == 0 {
-		q.entries = nil
-	}
+	q.entries = rest(q.entries, n)
 	return b
 }
 

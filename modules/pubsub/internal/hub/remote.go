@@ -244,25 +244,22 @@ func (o *outgoing) close() {
 func (h *Hub) greet(r *remote) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var fields []byte
+	var fields [][]byte
 	if r.protocol.Version >= mesh.V13 {
 		var entries []byte
 		for entry := range (&rpc.Control{Extensions: &rpc.Extensions{PartialMessages: h.Partial != nil}}).Entries {
 			entries = append(entries, entry...)
 		}
-		fields = rpc.AppendControl(fields, entries)
+		fields = append(fields, rpc.AppendControl(nil, entries))
 	}
 	var list []rpc.Subscription
 	for topic := range h.topics {
-		list = append(list, h.subscriptionLocked(topic, true))
-	}
-	for _, s := range list {
-		fields = rpc.AppendSubscription(fields, s)
+		s := h.subscriptionLocked(topic, true)
+		list = append(list, s)
+		fields = append(fields, rpc.AppendSubscription(nil, s))
 	}
 	h.recordLocked(pbtrace.Event{Type: pbtrace.SendRPC, Peer: r.id, RPC: &pbtrace.RPC{Subscriptions: list}})
-	r.queue.mu.Lock()
-	defer r.queue.mu.Unlock()
-	r.queue.first = append(fields, r.queue.first...)
+	r.queue.greetWith(fields)
 }
 
 // announce tells all peers of a change of subscription.
@@ -270,7 +267,7 @@ func (h *Hub) announceLocked(topic string, subscribe bool) {
 	s := h.subscriptionLocked(topic, subscribe)
 	field := rpc.AppendSubscription(nil, s)
 	for _, r := range h.remotes {
-		r.queue.fields(field)
+		r.queue.field(field)
 		h.recordLocked(pbtrace.Event{Type: pbtrace.SendRPC, Peer: r.id, RPC: &pbtrace.RPC{Subscriptions: []rpc.Subscription{s}}})
 	}
 }

@@ -175,6 +175,9 @@ func (r *Router) Size() map[string]int {
 		"peers": len(r.peers), "topics": len(r.topics) - len(r.joined), "own topics": len(r.joined),
 		"promised messages": len(r.promised), "arriving messages": len(r.arriving), "cached messages": len(r.cache.messages), "cached bytes": r.cache.bytes,
 	}
+	for _, m := range r.peers {
+		size["unwanted messages"] += len(m.unwanted)
+	}
 	for _, t := range r.topics {
 		size["back-offs"] += len(t.backoff)
 		size["members"] += len(t.members) + len(t.always) + len(t.mesh) + len(t.fanout)
