@@ -45,10 +45,18 @@ func BenchmarkThroughput(b *testing.B) {
 
 // BenchmarkSmallWrites writes 100 bytes at a time: the cost of a frame.
 func BenchmarkSmallWrites(b *testing.B) {
+	b.Run("whenever", func(b *testing.B) { benchmarkSmallWrites(b, time.Time{}) })
+	b.Run("in an hour", func(b *testing.B) { benchmarkSmallWrites(b, time.Now().Add(time.Hour)) })
+}
+
+func benchmarkSmallWrites(b *testing.B, limit time.Time) {
 	client, server := newPair(b, coretest.NewMemory(-1), coretest.NewMemory(-1))
 	out, in := openBoth(b, client, server)
 	var wg sync.WaitGroup
 	wg.Go(func() { _, _ = io.Copy(io.Discard, in) })
+	if err := out.SetWriteDeadline(limit); err != nil {
+		b.Fatal(err)
+	}
 	buf := make([]byte, 100)
 	b.SetBytes(int64(len(buf)))
 	b.ReportAllocs()

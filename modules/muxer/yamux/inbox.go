@@ -18,8 +18,6 @@ var errNothing = errors.New("nothing to read")
 // there is no more than the stream's window, and two chunks that are partly read
 // or filled.
 type inbox struct {
-	pool *pool
-
 	mu          sync.Mutex
 	ready       sync.Cond // waited on by readers
 	first, last *chunk
@@ -29,10 +27,7 @@ type inbox struct {
 	limit       deadline
 }
 
-func (in *inbox) init(p *pool) {
-	in.pool = p
-	in.ready.L = &in.mu
-}
+func (in *inbox) init() { in.ready.L = &in.mu }
 
 // read takes what has come, or the end. It waits for that if wait is true.
 func (in *inbox) read(p []byte, wait bool) (int, error) {
@@ -79,7 +74,7 @@ func (in *inbox) unlink() {
 		in.last = nil
 	}
 	in.held -= len(c.b)
-	in.pool.putChunk(c)
+	putChunk(c)
 }
 
 // room returns where up to n bytes of data may be put; nil if nobody will read
@@ -91,7 +86,7 @@ func (in *inbox) room(n int) []byte {
 		return nil
 	}
 	if in.last == nil || in.last.w == len(in.last.b) {
-		in.push(in.pool.chunk(max(n, in.held))) // many small frames get larger chunks
+		in.push(getChunk(max(n, in.held))) // many small frames get larger chunks
 	}
 	in.filling = in.last
 	free := in.filling.b[in.filling.w:]
@@ -132,7 +127,7 @@ func (in *inbox) put(n int) {
 	c := in.filling
 	in.filling = nil
 	if in.first == nil { // cleared meanwhile
-		in.pool.putChunk(c)
+		putChunk(c)
 		return
 	}
 	if c.w += n; c.r == c.w && c == in.first { // nothing came, and all before it was read
@@ -172,7 +167,7 @@ func (in *inbox) conclude(end error, drop bool) {
 	for c := in.first; c != nil; {
 		next := c.next
 		if c != in.filling {
-			in.pool.putChunk(c)
+			putChunk(c)
 		}
 		c = next
 	}

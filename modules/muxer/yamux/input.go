@@ -17,14 +17,13 @@ type recordReader interface {
 // input is the reading side of a connection. It belongs to the receiver.
 type input struct {
 	conn    net.Conn
-	pool    *pool
 	records recordReader // nil if the connection is none
 	room    func(n int) []byte
 	ahead   *chunk // what was read and not used; nil for nothing
 }
 
-func (in *input) init(conn net.Conn, p *pool) {
-	in.conn, in.pool = conn, p
+func (in *input) init(conn net.Conn) {
+	in.conn = conn
 	if records, ok := conn.(recordReader); ok {
 		in.records, in.room = records, in.makeRoom
 	}
@@ -51,14 +50,14 @@ func (in *input) read(p []byte) (int, error) {
 }
 
 func (in *input) makeRoom(n int) []byte {
-	in.ahead = in.pool.chunk(n)
+	in.ahead = getChunk(n)
 	return in.ahead.b[:n]
 }
 
 // drop gives back what was read ahead.
 func (in *input) drop() {
 	if in.ahead != nil {
-		in.pool.putChunk(in.ahead)
+		putChunk(in.ahead)
 		in.ahead = nil
 	}
 }
@@ -133,8 +132,8 @@ func (s *session) discard(n int) error {
 	if n == 0 {
 		return nil
 	}
-	c := s.muxer.pool.chunk(min(n, 4<<10))
-	defer s.muxer.pool.putChunk(c)
+	c := getChunk(min(n, 4<<10))
+	defer putChunk(c)
 	for n > 0 {
 		part := c.b[:min(n, len(c.b))]
 		if err := s.readFull(part); err != nil {

@@ -70,16 +70,16 @@ func (o *output) awaitFlushed(patience time.Duration) {
 	}
 }
 
-// reserve returns the buffer of waiting frames, with room for n bytes more if a
-// large one has that.
+// reserve returns the buffer of waiting frames, with room for n bytes more if the
+// largest one has that.
 func (s *session) reserve(n int) *buffer {
 	switch old := s.pending; {
 	case old == nil:
-		s.pending = s.muxer.pool.buffer(n)
-	case len(old.b)+n > cap(old.b) && cap(old.b) == smallBuffer:
-		s.pending = s.muxer.pool.buffer(len(old.b) + n)
+		s.pending = getBuffer(n)
+	case len(old.b)+n > cap(old.b) && cap(old.b) < largeBuffer:
+		s.pending = getBuffer(len(old.b) + n)
 		s.pending.b = append(s.pending.b, old.b...)
-		s.muxer.pool.putBuffer(old)
+		putBuffer(old)
 	}
 	return s.pending
 }
@@ -116,9 +116,13 @@ func (s *session) pong(id uint32) {
 	}
 }
 
-// flush writes what waits, unless somebody else will. It lets others run first
-// who may have something to write as well.
-func (s *session) flush() {
+// flush writes what waits, unless somebody else will, and what comes meanwhile, for
+// so many rounds. It lets others run first who may have something to write as well.
+func (s *session) flush(rounds int) {
+	if rounds <= 0 {
+		s.flushLater()
+		return
+	}
 	if !s.idle() {
 		return
 	}
@@ -126,7 +130,7 @@ func (s *session) flush() {
 	s.mu.Unlock()
 	runtime.Gosched()
 	s.mu.Lock()
-	s.drain(maxRounds)
+	s.drain(rounds)
 }
 
 // flushLater is flush for who must not wait for the connection.
@@ -194,7 +198,7 @@ func (s *session) send(b *buffer) error {
 	if err == nil {
 		_, err = s.conn.Write(b.b)
 	}
-	s.muxer.pool.putBuffer(b)
+	putBuffer(b)
 	return err
 }
 
@@ -228,7 +232,7 @@ func (s *session) giveUp(cause error) {
 	}
 	s.broken = cause
 	if s.pending != nil {
-		s.muxer.pool.putBuffer(s.take())
+		putBuffer(s.take())
 	}
 	s.drained.Broadcast()
 }

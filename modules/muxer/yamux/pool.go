@@ -21,59 +21,59 @@ const maxChunk = 72 << 10
 // buffer holds frames that are about to be written.
 type buffer struct{ b []byte }
 
-const (
-	// smallBuffer has room for a few frames of a stream that begins or ends.
-	smallBuffer = 2 << 10
-	// largeBuffer has room for a frame of 64 KiB and much that goes with it. It
-	// is a whole number of the pages in which Go allocates.
-	largeBuffer = 72 << 10
+// bufferSizes are how large buffers are, in bytes: for one small frame, for a few of
+// a stream that begins or ends, for messages of a usual size, and for a frame of
+// 64 KiB and much that goes with it. All are sizes in which Go allocates.
+var bufferSizes = [...]int{512, 2 << 10, 12 << 10, largeBuffer}
+
+const largeBuffer = 72 << 10
+
+// What all sessions of the process borrow from: of many nodes in it, none keeps
+// memory for itself that it does not use.
+var (
+	chunks  [len(chunkSizes)]sync.Pool
+	buffers [len(bufferSizes)]sync.Pool
 )
 
-// pool lends memory to the sessions of a module.
-type pool struct {
-	chunks       [len(chunkSizes)]sync.Pool
-	small, large sync.Pool
-}
-
-// chunk returns an empty chunk with room for n bytes, or of the largest size.
-func (p *pool) chunk(n int) *chunk {
+// classOf is the smallest of sizes with room for n bytes, or the largest one.
+func classOf(n int, sizes []int) int {
 	class := 0
-	for class < len(chunkSizes)-1 && chunkSizes[class] < n {
+	for class < len(sizes)-1 && sizes[class] < n {
 		class++
 	}
-	if c, ok := p.chunks[class].Get().(*chunk); ok {
+	return class
+}
+
+// getChunk returns an empty chunk with room for n bytes, or of the largest size.
+func getChunk(n int) *chunk {
+	class := classOf(n, chunkSizes[:])
+	if c, ok := chunks[class].Get().(*chunk); ok {
 		return c
 	}
 	return &chunk{class: class, b: make([]byte, chunkSizes[class])}
 }
 
-func (p *pool) putChunk(c *chunk) {
+func putChunk(c *chunk) {
 	c.next, c.r, c.w = nil, 0, 0
-	p.chunks[c.class].Put(c)
+	chunks[c.class].Put(c)
 }
 
-// buffer returns an empty buffer with room for n bytes.
-func (p *pool) buffer(n int) *buffer {
-	from, size := &p.small, smallBuffer
-	switch {
-	case n > largeBuffer: // only if frames may be that long
+// getBuffer returns an empty buffer with room for n bytes.
+func getBuffer(n int) *buffer {
+	if n > largeBuffer { // only if frames may be that long
 		return &buffer{b: make([]byte, 0, n)}
-	case n > smallBuffer:
-		from, size = &p.large, largeBuffer
 	}
-	if b, ok := from.Get().(*buffer); ok {
+	class := classOf(n, bufferSizes[:])
+	if b, ok := buffers[class].Get().(*buffer); ok {
 		return b
 	}
-	return &buffer{b: make([]byte, 0, size)}
+	return &buffer{b: make([]byte, 0, bufferSizes[class])}
 }
 
-// putBuffer takes back what buffer returned. One that grew is not kept.
-func (p *pool) putBuffer(b *buffer) {
+// putBuffer takes back what getBuffer returned. One that grew is not kept.
+func putBuffer(b *buffer) {
 	b.b = b.b[:0]
-	switch cap(b.b) {
-	case smallBuffer:
-		p.small.Put(b)
-	case largeBuffer:
-		p.large.Put(b)
+	if class := classOf(cap(b.b), bufferSizes[:]); cap(b.b) == bufferSizes[class] {
+		buffers[class].Put(b)
 	}
 }

@@ -85,7 +85,7 @@ func newSession(m *Muxer, conn net.Conn, initiator bool, memory core.ConnMemory)
 		done:      make(chan struct{}),
 	}
 	s.incoming.L, s.openable.L = &s.mu, &s.mu
-	s.input.init(conn, &m.pool)
+	s.input.init(conn)
 	s.output.init(&s.mu)
 	return s
 }

@@ -65,7 +65,7 @@ type stream struct {
 func newStream(s *session, account core.StreamMemory) *stream {
 	st := &stream{session: s, account: account, window: initialWindow, size: initialWindow, credit: initialWindow}
 	st.due.Store(initialWindow / 2)
-	st.in.init(&s.muxer.pool)
+	st.in.init()
 	st.room.L = &s.mu
 	return st
 }

@@ -376,3 +376,42 @@ func (s *session) waitingBytes() int {
 	}
 	return len(s.pending.b)
 }
+
+// Who writes with a deadline waits for the connection only if that is sure to end
+// in time.
+func TestWriteDeadlineOnFullConnection(t *testing.T) {
+	for _, c := range []struct{ deadline, took time.Duration }{
+		{time.Second, 0}, // left to a goroutine
+		{5 * time.Second, 2 * time.Second},
+	} {
+		t.Run(c.deadline.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newRawPeer(t, `{"write_timeout": "2s", "keepalive": "1h"}`, coretest.NewMemory(-1), true)
+				p.send(typeWindowUpdate, flagSYN, 1, 0)
+				st, err := p.session.AcceptStream()
+				if err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				conn := p.session.conn
+				if err := conn.SetWriteDeadline(time.Now().Add(time.Millisecond)); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := conn.Write(make([]byte, 1<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				if err := st.SetWriteDeadline(start.Add(c.deadline)); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := st.Write([]byte("x")); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(start); took != c.took {
+					t.Errorf("the write took %v, want %v", took, c.took)
+				}
+				p.close()
+			})
+		})
+	}
+}

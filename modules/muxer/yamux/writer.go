@@ -2,7 +2,10 @@
 
 package yamux
 
-import "os"
+import (
+	"os"
+	"time"
+)
 
 // queuedWrite is how many bytes of data are copied into the buffer of waiting
 // frames at a time. Who writes more waits for the turn, and copies it when nobody
@@ -51,11 +54,7 @@ func (s *session) writeFrames(st *stream, p []byte) (n int, err error) {
 			if h, ok := s.nextData(st, size); ok {
 				s.postData(h, p[n:n+size])
 			}
-			if st.limit.at.IsZero() {
-				s.flush()
-			} else {
-				s.flushLater()
-			}
+			s.flush(s.rounds(st))
 		case s.turn, newcomer && s.waiting > 0:
 			newcomer = false
 			s.waiting++
@@ -72,6 +71,14 @@ func (s *session) writeFrames(st *stream, p []byte) (n int, err error) {
 			return n, nil
 		}
 	}
+}
+
+// rounds is how many writes to the connection a stream's writer may wait for.
+func (s *session) rounds(st *stream) int {
+	if st.limit.at.IsZero() {
+		return maxRounds
+	}
+	return min(maxRounds, int(time.Until(st.limit.at)/time.Duration(s.muxer.WriteTimeout)))
 }
 
 // writeErr says why nothing can be written on a stream now.
@@ -109,13 +116,13 @@ func (s *session) sendData(h header, data []byte) {
 	var err error
 	if len(b.b)+headerSize+len(data) > cap(b.b) {
 		err = s.send(b)
-		b = s.muxer.pool.buffer(headerSize + len(data))
+		b = getBuffer(headerSize + len(data))
 	}
 	b.b = append(append(b.b, h[:]...), data...)
 	if err == nil {
 		err = s.send(b)
 	} else {
-		s.muxer.pool.putBuffer(b)
+		putBuffer(b)
 	}
 	s.mu.Lock()
 	s.sent(err)

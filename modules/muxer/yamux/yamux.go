@@ -63,8 +63,6 @@ type Muxer struct {
 	// default carries 64KiB. From 1KiB to 256KiB.
 	// Default: "65548B".
 	MaxMessage core.Size `json:"max_message,omitempty"`
-
-	pool pool
 }
 
 // CaddyModule implements [caddy.Module].
