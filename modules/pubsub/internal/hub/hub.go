@@ -103,7 +103,6 @@ type Hub struct {
 	seqno     atomic.Uint64
 	checking  chan struct{} // one each message that is being checked, MaxChecks
 	dialing   chan struct{} // one each dial, maxDials
-	buffers   sync.Pool     // of *[]byte, for what is being sent
 	toSend    chan *remote  // to goroutines that wait for somebody to send to
 	idle      atomic.Int32  // how many do, maxIdle
 

@@ -5,6 +5,7 @@ package hub
 import (
 	"bufio"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/xnode-p2p/xnode/core"
@@ -34,7 +35,6 @@ func (h *Hub) serve(s core.Stream) error {
 	// read to where it stays.
 	br := bufio.NewReaderSize(s, 128)
 	var frame []byte
-	var m rpc.RPC
 	for first := true; ; first = false {
 		frame, err = wire.ReadMessageInto(frame, br, h.MaxMessage)
 		if err == io.EOF {
@@ -43,20 +43,46 @@ func (h *Hub) serve(s core.Stream) error {
 		if err != nil {
 			return err
 		}
-		if err = m.Decode(frame, &rpc.DefaultLimits); err != nil {
+		kept, err := h.decode(r.id, frame, first)
+		if err != nil {
 			h.Log.Info("peer of pub/sub sent what is none", "peer", r.id, "protocol", s.Protocol(), "error", err)
 			h.step(mesh.Misbehaved{Peer: r.id, Count: 1})
 			s.Reset(core.StreamProtocolViolation)
 			return nil
 		}
-		if h.frame(r.id, &m, first) || cap(frame) > keptFrame {
+		if kept || cap(frame) > keptFrame {
 			frame = nil
 		}
 	}
 }
 
-// keptFrame bounds the memory of a frame that is used for the next one, in bytes.
-const keptFrame = 1 << 10
+const (
+	// keptFrame bounds the memory of a frame that is used for the next one, in
+	// bytes, and keptMessages that for the messages in it.
+	keptFrame    = 1 << 10
+	keptMessages = 16
+)
+
+// decoded are of *rpc.RPC, for the frames that hubs of the process handle.
+var decoded sync.Pool
+
+// decode reads a frame of a peer and handles it. It reports whether something of
+// the frame stays in use.
+func (h *Hub) decode(from peer.ID, frame []byte, first bool) (kept bool, err error) {
+	m, ok := decoded.Get().(*rpc.RPC)
+	if !ok {
+		m = new(rpc.RPC)
+	}
+	if err := m.Decode(frame, &rpc.DefaultLimits); err != nil {
+		return false, err
+	}
+	kept = h.frame(from, m, first)
+	if cap(m.Publish) <= keptMessages {
+		m.Reset()
+		decoded.Put(m)
+	}
+	return kept, nil
+}
 
 // begin makes s the stream that a peer sends on. What the peer wanted before it
 // says anew.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/xnode-p2p/xnode/core"
@@ -160,6 +161,9 @@ func (h *Hub) send(r *remote) {
 	}
 }
 
+// buffers are of *[]byte, for what is being sent, by all hubs of the process.
+var buffers sync.Pool
+
 // sendQueued sends until the queue is empty. A stream that it opens begins with
 // which topics the node is in.
 func (h *Hub) sendQueued(r *remote) error {
@@ -170,11 +174,11 @@ func (h *Hub) sendQueued(r *remote) error {
 		}
 		h.greet(r)
 	}
-	buf, _ := h.buffers.Get().(*[]byte)
+	buf, _ := buffers.Get().(*[]byte)
 	if buf == nil {
 		buf = new([]byte)
 	}
-	defer h.buffers.Put(buf)
+	defer buffers.Put(buf)
 	for {
 		runtime.Gosched()
 		*buf = r.queue.drain((*buf)[:0])

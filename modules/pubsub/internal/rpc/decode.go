@@ -16,11 +16,16 @@ func Decode(b []byte, limits *Limits) (*RPC, error) {
 	return r, r.Decode(b, limits)
 }
 
+// Reset forgets everything but the memory for messages.
+func (r *RPC) Reset() {
+	clear(r.Publish)
+	*r = RPC{Publish: r.Publish[:0]}
+}
+
 // Decode reads a frame as the function of that name does. What was there before
 // is gone, and its memory used again.
 func (r *RPC) Decode(b []byte, limits *Limits) error {
-	clear(r.Publish)
-	*r = RPC{Publish: r.Publish[:0]}
+	r.Reset()
 	d := decoder{Limits: limits, idsLeft: limits.IDs, rpc: r}
 	for f, err := range wire.Fields(b) {
 		if err != nil {

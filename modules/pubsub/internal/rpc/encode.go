@@ -133,14 +133,20 @@ func (c *Control) Entries(yield func([]byte) bool) {
 // entriesOf yields entries that begin with head and hold ids.
 func entriesOf(num protowire.Number, head []byte, id protowire.Number, ids [][]byte, yield func([]byte) bool) bool {
 	for len(ids) > 0 {
-		entry := head[:len(head):len(head)]
-		for len(ids) > 0 && (len(entry) == len(head) || len(entry)+sizeBytes(len(ids[0])) <= maxEntry) {
-			entry = appendBytes(entry, id, ids[0])
-			ids = ids[1:]
+		n, size := 1, len(head)+sizeBytes(len(ids[0]))
+		for n < len(ids) && size+sizeBytes(len(ids[n])) <= maxEntry {
+			size += sizeBytes(len(ids[n]))
+			n++
 		}
-		if !yield(appendBytes(nil, num, entry)) {
+		entry := protowire.AppendTag(make([]byte, 0, sizeBytes(size)), num, protowire.BytesType)
+		entry = append(protowire.AppendVarint(entry, uint64(size)), head...)
+		for _, v := range ids[:n] {
+			entry = appendBytes(entry, id, v)
+		}
+		if !yield(entry) {
 			return false
 		}
+		ids = ids[n:]
 	}
 	return true
 }
