@@ -78,14 +78,15 @@ func TestCasesOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]testCase{
-		{"WebSocket", dialable[2], "websocket", false, false},
-		{"WebSocket over TLS", dialable[1], "websocket", false, false},
-		{"WebTransport", dialable[4], "webtransport", false, false},
-		{"WebRTC direct", dialable[5], "webrtcdirect", false, false},
-		{"WebRTC, signalled through a relay", dialable[6], "webrtc", false, false},
-		{"WebRTC, dialled by xnode", relays[1], "webrtc", false, true},
-		{"WebTransport, another certificate's hash", strings.ReplaceAll(dialable[4], hash, other), "webtransport", true, false},
-		{"WebRTC direct, another certificate's hash", strings.ReplaceAll(dialable[5], hash, other), "webrtcdirect", true, false},
+		{"WebSocket", dialable[2], "websocket", false, false, false},
+		{"WebSocket over TLS", dialable[1], "websocket", false, false, false},
+		{"WebTransport", dialable[4], "webtransport", false, false, false},
+		{"WebRTC direct", dialable[5], "webrtcdirect", false, false, false},
+		{"WebRTC, signalled through a relay", dialable[6], "webrtc", false, false, false},
+		{"WebRTC, dialled by xnode", relays[1], "webrtc", false, true, false},
+		{"STUN", "stun:127.0.0.1:7", "webrtcdirect", false, false, true},
+		{"WebTransport, another certificate's hash", strings.ReplaceAll(dialable[4], hash, other), "webtransport", true, false, false},
+		{"WebRTC direct, another certificate's hash", strings.ReplaceAll(dialable[5], hash, other), "webrtcdirect", true, false, false},
 	}, got); diff != "" {
 		t.Error(diff)
 	}

@@ -27,6 +27,9 @@ type testCase struct {
 	// Called is true if the node dials the browser, which has a place at the
 	// relay of Addr.
 	Called bool `json:"called"`
+	// STUN is true if Addr is that of a STUN server, the node on its port for
+	// WebRTC, which is to tell the browser where it is.
+	STUN bool `json:"stun"`
 }
 
 // throughRelay matches an address for WebRTC that a browser can signal through.
@@ -34,6 +37,9 @@ var throughRelay = regexp.MustCompile(`/ws/p2p/[^/]+/p2p-circuit/webrtc/`)
 
 // overWebSocket matches an address without TLS that a browser can dial.
 var overWebSocket = regexp.MustCompile(`/tcp/\d+/ws/`)
+
+// overWebRTC matches an address for WebRTC that a browser can dial.
+var overWebRTC = regexp.MustCompile(`^/ip4/([^/]+)/udp/(\d+)/webrtc-direct/certhash/.*`)
 
 // overTLS is the case whose certificate no address pins.
 const overTLS = "WebSocket over TLS"
@@ -47,7 +53,7 @@ func casesOf(addrs, relay []string) ([]testCase, error) {
 		{"WebSocket", "websocket", `/tcp/\d+/ws/p2p/[^/]+$`},
 		{overTLS, "websocket", `/tls/ws/`},
 		{"WebTransport", "webtransport", `/webtransport/certhash/`},
-		{"WebRTC direct", "webrtcdirect", `/webrtc-direct/certhash/`},
+		{"WebRTC direct", "webrtcdirect", overWebRTC.String()},
 		{"WebRTC, signalled through a relay", "webrtc", throughRelay.String()},
 	} {
 		has := regexp.MustCompile(c.has)
@@ -66,6 +72,8 @@ func casesOf(addrs, relay []string) ([]testCase, error) {
 		return nil, fmt.Errorf("the relay has no address for browsers: %q", relay)
 	}
 	cases = append(cases, testCase{Name: "WebRTC, dialled by xnode", Addr: relay[at], Transport: "webrtc", Called: true})
+	at = slices.IndexFunc(addrs, overWebRTC.MatchString)
+	cases = append(cases, testCase{Name: "STUN", Addr: overWebRTC.ReplaceAllString(addrs[at], "stun:$1:$2"), Transport: "webrtcdirect", STUN: true})
 	return append(cases, wrong...), nil
 }
 

@@ -38,7 +38,7 @@ func onLoopback(document []byte, port int, debug bool) ([]byte, error) {
 }
 
 // behind returns a node's document with a place at a relay, through which others
-// are told how to connect directly.
+// are told how to connect directly. The node is a STUN server too.
 func behind(document []byte, relay string) ([]byte, error) {
 	var whole map[string]any
 	if err := json.Unmarshal(document, &whole); err != nil {
@@ -53,6 +53,7 @@ func behind(document []byte, relay string) ([]byte, error) {
 	}
 	node["listen"] = append(listen, relay+"/p2p-circuit", "/webrtc")
 	transports["webrtc"] = map[string]any{}
+	transports["webrtcdirect"] = map[string]any{"stun_service": map[string]any{}}
 	node["nat"] = map[string]any{"relay": map[string]any{}}
 	return json.Marshal(whole)
 }

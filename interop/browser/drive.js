@@ -31,7 +31,7 @@ async function drive (browser) {
     await page.waitForFunction('window.results', undefined, { timeout: LOAD_MS })
     const load = await page.evaluate('window.results')
     await page.screenshot({ path, fullPage: true })
-    load.node = await look(load.cases.filter(result => result.ok && !result.refused).length)
+    load.node = await look(load.cases.filter(result => result.ok && !result.refused && !result.stun).length)
     loads.push(load)
   }
   await page.close()

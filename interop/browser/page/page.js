@@ -2,7 +2,7 @@
 
 // The page: for every case that the server gives it, a js-libp2p node of its own (and so a peer ID of its own) dials the
 // address, pings, has a mebibyte echoed, reads what identify says, and has xnode ping it over the same connection. The
-// connections stay open until the page goes. What came of it is shown, and left in window.results for the program that drives
+// connections stay open until the page goes. A STUN server is but asked. What came of it is shown, and left in window.results for the program that drives
 // the browser.
 
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
@@ -110,9 +110,37 @@ async function exercise (node, result) {
   if (connection.status !== 'open') throw new Error(`the connection is ${connection.status}`)
 }
 
+// mapped has a STUN server tell the browser where it is.
+async function mapped (urls, result) {
+  const connection = new RTCPeerConnection({ iceServers: [{ urls }] })
+  try {
+    connection.createDataChannel('')
+    result.dial_ms = await timed(() => within('STUN', new Promise((resolve, reject) => {
+      connection.onicecandidate = ({ candidate }) => {
+        if (candidate == null) reject(new Error('STUN: no answer'))
+        if (candidate?.type !== 'srflx') return
+        result.observed = `${candidate.address}:${candidate.port}`
+        resolve()
+      }
+      connection.setLocalDescription().catch(reject)
+    })))
+  } finally {
+    connection.close()
+  }
+}
+
 // run runs a case. One that wants a refusal works if the dial fails, for whatever reason the browser gives.
 async function run (wanted) {
   const result = { ...wanted, ok: false }
+  if (wanted.stun) {
+    try {
+      await mapped(wanted.addr, result)
+      result.ok = true
+    } catch (err) {
+      result.error = `${err.name}: ${err.message}`
+    }
+    return result
+  }
   const node = await startNode(wanted.called ? wanted.addr : undefined)
   result.peer = String(node.peerId)
   try {

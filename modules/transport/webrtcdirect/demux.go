@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/xnode-p2p/xnode/modules/transport/internal/dtlslink"
 )
@@ -43,6 +44,8 @@ type demux struct {
 	packets net.PacketConn
 	// begin makes a link for a remote, nil if there is not to be one.
 	begin func(remote netip.AddrPort, a *association) *dtlslink.Link
+	// stun answers requests that name no connection; nil if they are not answered.
+	stun *STUNService
 
 	running sync.WaitGroup
 
@@ -88,11 +91,14 @@ func (d *demux) handle(b []byte, from netip.AddrPort, udp *net.UDPAddr) {
 }
 
 // bind answers a binding request, nil if it is to be dropped. An answer is never
-// longer than the request.
+// longer than the request, but for those of the STUN service.
 func (d *demux) bind(b []byte, from netip.AddrPort) []byte {
 	m, err := parseSTUN(b)
 	if err != nil || m.kind != bindingRequest {
 		return nil
+	}
+	if m.username == nil && d.stun != nil {
+		return d.stun.answer(m, from, time.Now())
 	}
 	c, ok := parseUsername(m.username)
 	if !ok || !m.verify(c.listener) {

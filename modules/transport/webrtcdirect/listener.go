@@ -73,7 +73,7 @@ func (t *Transport) listen(a ma.Multiaddr, admit core.Admit) (_ *listener, err e
 		return nil, errors.Join(err, port.Release())
 	}
 	l.packets = port.Packets(l.demux.owns)
-	l.demux.packets, l.demux.begin = l.packets, l.begin
+	l.demux.packets, l.demux.begin, l.demux.stun = l.packets, l.begin, t.STUNService
 	l.demux.running.Go(l.demux.run)
 	return l, nil
 }

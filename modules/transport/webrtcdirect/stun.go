@@ -24,14 +24,21 @@ const (
 
 	bindingRequest  = 0x0001
 	bindingResponse = 0x0101
+	bindingError    = 0x0111
 
 	attrUsername     = 0x0006
 	attrIntegrity    = 0x0008
+	attrErrorCode    = 0x0009
+	attrUnknown      = 0x000a
 	attrXORMapped    = 0x0020
 	attrPriority     = 0x0024
 	attrUseCandidate = 0x0025
 	attrFingerprint  = 0x8028
 	attrControlling  = 0x802a
+	// optional is the first type of attributes that need not be understood.
+	optional = 0x8000
+	// maxUnknown bounds the types that an answer says are unknown.
+	maxUnknown = 4
 )
 
 // errSTUN means that a datagram is not a STUN message, or not a good one.
@@ -44,7 +51,9 @@ type message struct {
 	transaction [12]byte
 	username    []byte
 	nominated   bool
-	signed      int // where MESSAGE-INTEGRITY begins, 0 if there is none
+	signed      int      // where MESSAGE-INTEGRITY begins, 0 if there is none
+	checked     bool     // it has a fingerprint
+	unknown     []uint16 // types that have to be understood and are not, at most maxUnknown
 }
 
 // parseSTUN decodes a message. What follows MESSAGE-INTEGRITY does not count,
@@ -81,6 +90,7 @@ func (m *message) take(name uint16, at int, value []byte) error {
 			binary.BigEndian.Uint32(value) != crc32.ChecksumIEEE(m.raw[:at])^stunXOR {
 			return errSTUN
 		}
+		m.checked = true
 	case m.signed != 0: // not covered by the signature
 	case name == attrIntegrity:
 		if len(value) != sha1.Size {
@@ -91,6 +101,9 @@ func (m *message) take(name uint16, at int, value []byte) error {
 		m.username = value
 	case name == attrUseCandidate:
 		m.nominated = true
+	case name == attrUsername, name == attrPriority, name >= optional:
+	case len(m.unknown) < maxUnknown:
+		m.unknown = append(m.unknown, name)
 	}
 	return nil
 }
@@ -135,22 +148,31 @@ func (w stunWriter) add(name uint16, value []byte) stunWriter {
 
 // end signs the message and adds its fingerprint.
 func (w stunWriter) end(password []byte) []byte {
-	w = w.add(attrIntegrity, sign(w, password))
+	return w.add(attrIntegrity, sign(w, password)).mark()
+}
+
+// mark ends the message with a fingerprint.
+func (w stunWriter) mark() []byte {
 	binary.BigEndian.PutUint16(w[2:], uint16(len(w)-stunHeader+fingerprint))
 	return w.add(attrFingerprint, binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(w)^stunXOR))
 }
 
 // respond answers a binding request from a remote.
 func respond(to message, remote netip.AddrPort, password []byte) []byte {
+	return beginSTUN(bindingResponse, to.transaction).add(attrXORMapped, xorMapped(remote, to.transaction)).end(password)
+}
+
+// xorMapped is an address as the answer to a request has it.
+func xorMapped(remote netip.AddrPort, transaction [12]byte) []byte {
 	ip := remote.Addr().AsSlice()
 	value := []byte{0, 1, byte(remote.Port()>>8) ^ 0x21, byte(remote.Port()) ^ 0x12}
 	if len(ip) == 16 {
 		value[1] = 2
 	}
-	for i, mask := range append([]byte{0x21, 0x12, 0xa4, 0x42}, to.transaction[:]...)[:len(ip)] {
+	for i, mask := range append([]byte{0x21, 0x12, 0xa4, 0x42}, transaction[:]...)[:len(ip)] {
 		value = append(value, ip[i]^mask)
 	}
-	return beginSTUN(bindingResponse, to.transaction).add(attrXORMapped, value).end(password)
+	return value
 }
 
 // request is the check of a controlling agent that wants this path.

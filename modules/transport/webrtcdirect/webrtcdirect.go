@@ -9,8 +9,8 @@
 // It listens for versions 1 and 2 of the protocol and dials with version 1,
 // which every listener knows. A port is shared with the other transports on UDP.
 // Of ICE there is the listener that answers (RFC 8445, lite), and the dialer of
-// one address: no other candidates are looked for, and no servers asked. DTLS
-// handshakes and SCTP are pion's work.
+// one address: no other candidates are looked for, and no servers asked; it can be a
+// STUN server itself. DTLS handshakes and SCTP are pion's work.
 package webrtcdirect
 
 import (
@@ -57,6 +57,10 @@ type Transport struct {
 	// takes it from the node's memory. From 64KiB to 64MiB.
 	// Default: "256KiB".
 	ReceiveBuffer core.Size `json:"receive_buffer,omitempty"`
+	// STUNService makes the node a STUN server, such as transports.webrtc and
+	// browsers ask behind NATs: stun:HOST:PORT with a port of this transport.
+	// Default: none.
+	STUNService *STUNService `json:"stun_service,omitempty"`
 
 	log *slog.Logger
 
@@ -84,6 +88,9 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	setDefault(&t.IdleTimeout, core.Duration(30*time.Second))
 	setDefault(&t.MaxIncomingStreams, 1000)
 	setDefault(&t.ReceiveBuffer, 256<<10)
+	if t.STUNService != nil {
+		t.STUNService.provision()
+	}
 	return nil
 }
 
@@ -110,6 +117,11 @@ func (t *Transport) Validate() error {
 		if check.value < check.low || check.value > check.high {
 			return fmt.Errorf("%s: %s is not from %s to %s", check.key,
 				check.text(check.value), check.text(check.low), check.text(check.high))
+		}
+	}
+	if t.STUNService != nil {
+		if err := t.STUNService.validate(); err != nil {
+			return fmt.Errorf("stun_service/%w", err)
 		}
 	}
 	return nil
