@@ -246,7 +246,7 @@ func (s *Swarm) runDial(ctx context.Context, d *dial) {
 		ctx = core.Punch(ctx, d.key.punch)
 	}
 	race := s.gather(ctx, d, r)
-	defer s.punches.expect(d.key.punch, race.attempts)()
+	defer s.punches.expect(d.key, race.attempts)()
 	skipped := len(r.Attempts)
 	if len(race.attempts) > 0 {
 		d.conn = race.run(ctx)

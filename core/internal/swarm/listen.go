@@ -189,8 +189,9 @@ func (l *Listener) upgrade(ctx context.Context, raw manet.Conn, scope *limits.Co
 	defer cancel(nil)
 	scope.OnYield(func() { cancel(errCrowded) })
 	r := upgrade.Request{Memory: scope}
-	if dial, ok := s.punches.client(remote); ok {
-		raw, r.Initiator = hear(ctx, raw, dial.Hear)
+	if punched, ok := s.punches.client(remote); ok {
+		r.Security = s.securityOf(punched.peer)
+		raw, r.Initiator = hear(ctx, raw, punched.dial.Hear)
 	}
 	c, err := s.upgrader.Upgrade(ctx, raw, r)
 	if err == nil {

@@ -15,6 +15,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/peer"
 )
 
 // punches are the addresses to which holes are being punched by dials that are
@@ -23,19 +24,26 @@ import (
 // takes this one for the client.
 type punches struct {
 	mu    sync.Mutex
-	dials map[string][]core.PunchDial // bounded by those under way and their addresses
+	dials map[string][]punched // bounded by those under way and their addresses
+}
+
+// punched is a dial of which a connection may be a part.
+type punched struct {
+	peer peer.ID
+	dial core.PunchDial
 }
 
 // expect notes the addresses of a dial until done is called.
-func (p *punches) expect(dial core.PunchDial, attempts []*attempt) (done func()) {
-	if dial.Role != core.PunchClient {
+func (p *punches) expect(key dialKey, attempts []*attempt) (done func()) {
+	if key.punch.Role != core.PunchClient {
 		return func() {}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.dials == nil {
-		p.dials = make(map[string][]core.PunchDial)
+		p.dials = make(map[string][]punched)
 	}
+	dial := punched{key.peer, key.punch}
 	for _, a := range attempts {
 		key := string(a.Addr.Bytes())
 		p.dials[key] = append(p.dials[key], dial)
@@ -43,7 +51,7 @@ func (p *punches) expect(dial core.PunchDial, attempts []*attempt) (done func())
 	return func() { p.remove(dial, attempts) }
 }
 
-func (p *punches) remove(dial core.PunchDial, attempts []*attempt) {
+func (p *punches) remove(dial punched, attempts []*attempt) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, a := range attempts {
@@ -57,7 +65,7 @@ func (p *punches) remove(dial core.PunchDial, attempts []*attempt) {
 
 // client returns the dial as part of which a connection that comes in from an
 // address is to be treated, if there is one.
-func (p *punches) client(remote ma.Multiaddr) (dial core.PunchDial, ok bool) {
+func (p *punches) client(remote ma.Multiaddr) (dial punched, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.dials) == 0 {
@@ -68,6 +76,15 @@ func (p *punches) client(remote ma.Multiaddr) (dial core.PunchDial, ok bool) {
 		return dial, false
 	}
 	return dials[0], true
+}
+
+// securityOf returns what a peer has agreed to on a connection that there is; empty
+// without one.
+func (s *Swarm) securityOf(p peer.ID) string {
+	if c := s.best(p, limited); c != nil {
+		return c.stat.Security
+	}
+	return ""
 }
 
 // opening is the length of the header of multistream-select, with which a side

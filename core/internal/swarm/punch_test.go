@@ -125,7 +125,7 @@ func TestPunchClientIsFound(t *testing.T) {
 		info := listen(t, b, "/memory/1")
 		from := ma.StringCast("/memory/2") // the next number
 		attempts := []*attempt{{DialAttempt: core.DialAttempt{Addr: from}}}
-		stop := b.punches.expect(core.PunchDial{Role: core.PunchClient}, attempts)
+		stop := b.punches.expect(dialKey{peer: a.Identity.ID(), punch: core.PunchDial{Role: core.PunchClient}}, attempts)
 		begun := time.Now()
 		c, err := a.Connect(core.Punch(t.Context(), core.PunchDial{Role: core.PunchServer, Hear: time.Second}), info)
 		if err != nil {

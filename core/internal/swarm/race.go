@@ -34,6 +34,7 @@ type race struct {
 type attempt struct {
 	core.DialAttempt
 	name  string // that the address was resolved from; may be empty
+	again bool   // a connection of the same punch has failed
 	muxed core.MuxedConn
 	scope *limits.Conn
 	stat  core.ConnStat
@@ -125,7 +126,7 @@ func (s *Swarm) try(ctx context.Context, policy *dialPolicy, p peer.ID, a *attem
 	defer cancel()
 	err := s.attempt(limited, p, a)
 	for s.punchesAgain(limited, err) {
-		a.Steps = nil
+		a.again, a.Steps = true, nil
 		err = s.attempt(limited, p, a)
 	}
 	a.Took = time.Since(begin)
@@ -212,10 +213,15 @@ func (s *Swarm) connectWith(ctx context.Context, t Transport, p peer.ID, a *atte
 		return withCause(ctx, err)
 	}
 	r := upgrade.Request{Initiator: true, Expect: p, Memory: scope, Step: a.step}
-	if dial, ok := core.Punching(ctx); ok && dial.Hear > 0 {
-		done := a.step("hear")
-		raw, r.Initiator = hear(ctx, raw, dial.Hear)
-		done(t.Name)
+	if dial, ok := core.Punching(ctx); ok {
+		if !a.again {
+			r.Security = s.securityOf(p)
+		}
+		if dial.Hear > 0 {
+			done := a.step("hear")
+			raw, r.Initiator = hear(ctx, raw, dial.Hear)
+			done(t.Name)
+		}
 	}
 	c, err := s.upgrader.Upgrade(ctx, raw, r)
 	if err != nil {

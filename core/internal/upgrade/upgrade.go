@@ -71,6 +71,10 @@ type Request struct {
 	Initiator bool
 	// Expect is the peer that must be on the other side; empty for any.
 	Expect peer.ID
+	// Security is the protocol that the other side is known to take: the
+	// initiator proposes it alone, which costs no round trip. Empty or one that
+	// is not offered any more stands for all.
+	Security string
 	// Memory is the budget of the connection.
 	Memory core.ConnMemory
 	// Step, if set, is told of every stage as it begins.
@@ -132,10 +136,18 @@ func (u *Upgrader) upgrade(ctx context.Context, raw manet.Conn, r Request) (*Con
 		}
 		conn.Conn = protected
 	}
-	security, err := choose(conn, r, "security", offer.securityNames)
+	proposed := offer.securityNames
+	known := slices.Index(proposed, r.Security)
+	if known >= 0 && r.Initiator {
+		proposed = proposed[known : known+1]
+	} else {
+		known = 0
+	}
+	security, err := choose(conn, r, "security", proposed)
 	if err != nil {
 		return nil, err
 	}
+	security += known
 	identity, _ := core.DialIdentity(ctx, u.identity)
 	done := r.step("handshake")
 	secure, err := offer.securities[security].Secure(ctx, conn, core.Handshake{

@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	ma "github.com/multiformats/go-multiaddr"
+
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/coretest"
 	"github.com/xnode-p2p/xnode/core/memnet"
@@ -175,6 +177,59 @@ func TestUpgrade(t *testing.T) {
 			if text, err := io.ReadAll(got); string(text) != "hello" || err != nil {
 				t.Errorf("got %q, %v", text, err)
 			}
+		})
+	}
+}
+
+// TestKnownSecurity: what the other side is known to take is proposed alone, and
+// costs no round trip; what is not offered here stands for nothing.
+func TestKnownSecurity(t *testing.T) {
+	for _, c := range []struct {
+		known, want string
+		trips       int // of a message there and back
+	}{
+		{"", "/first", 2},
+		{"/first", "/first", 1},
+		{"/noise", "/noise", 1},
+		{"/of yesterday", "/first", 2},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			const delay = 10 * time.Millisecond
+			network := memnet.New(memnet.Options{Delay: delay})
+			l, err := network.Listen(ma.StringCast("/memory/1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			a, b := newSide(t, 1, true), newSide(t, 2, false)
+			for _, s := range []*side{a, b} {
+				s.securities = append([]core.SecureChannel{&security{SecureChannel: s.securities[0], name: "/first"}}, s.securities...)
+			}
+			a.request.Security = c.known
+			x, err := network.Dial(t.Context(), l.Multiaddr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			y, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			begun := time.Now()
+			var wg sync.WaitGroup
+			wg.Go(func() { b.upgrade(y.(*memnet.Conn)) })
+			a.upgrade(x.(*memnet.Conn))
+			if took := time.Since(begun); took != time.Duration(c.trips)*2*delay {
+				t.Errorf("known %q: took %v", c.known, took)
+			}
+			wg.Wait()
+			if err := errors.Join(a.err, b.err); err != nil {
+				t.Fatal(err)
+			}
+			if a.conn.Security != c.want || b.conn.Security != c.want {
+				t.Errorf("known %q: %s and %s", c.known, a.conn.Security, b.conn.Security)
+			}
+			a.conn.Close()
+			b.conn.Close()
 		})
 	}
 }
