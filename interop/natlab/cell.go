@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -25,6 +26,28 @@ var links = []struct {
 	{"lossy", lan.Shape{Delay: 20 * time.Millisecond, Jitter: 30 * time.Millisecond, Loss: 0.02}},
 }
 
+// pair are the peers of a cell.
+type pair struct {
+	name              string
+	dials, has, relay peers.Peer // on the first host, on the second, and outside
+}
+
+// pairsOf lists every peer with itself, and with mixed, this project's with each of
+// the others, too: who dials is named first.
+func pairsOf(chosen []peers.Peer, mixed bool) (list []pair) {
+	for _, p := range chosen {
+		list = append(list, pair{p.Name, p, p, p})
+	}
+	if !mixed {
+		return list
+	}
+	own := chosen[0]
+	for _, p := range chosen[1:] {
+		list = append(list, pair{own.Name + ">" + p.Name, own, p, own}, pair{p.Name + ">" + own.Name, p, own, own})
+	}
+	return list
+}
+
 // cell is one combination, tried several times.
 type cell struct {
 	Peer      string `json:"peer"`
@@ -38,17 +61,18 @@ type cell struct {
 	// the connection through the relay was of use still.
 	Direct  int `json:"direct"`
 	Relayed int `json:"relayed"`
-	// Median and P90 are how long it took from the start of the relayed dial, in
-	// milliseconds.
-	Median float64  `json:"median_ms,omitempty"`
-	P90    float64  `json:"p90_ms,omitempty"`
-	OK     bool     `json:"ok"`
-	Errors []string `json:"errors,omitempty"`
+	// Median and P95 are how long it took from the start of the relayed dial, in
+	// milliseconds; Through is the median of that dial alone.
+	Median  float64  `json:"median_ms,omitempty"`
+	P95     float64  `json:"p95_ms,omitempty"`
+	Through float64  `json:"through_ms,omitempty"`
+	OK      bool     `json:"ok"`
+	Errors  []string `json:"errors,omitempty"`
 
-	peer       peers.Peer
-	dials, has lan.NAT
-	shape      lan.Shape
-	took       []float64
+	peers         pair
+	dials, has    lan.NAT
+	shape         lan.Shape
+	took, through []float64
 }
 
 // possible tells whether there can be a direct connection between hosts behind
@@ -63,17 +87,17 @@ func possible(a, b lan.NAT) bool {
 
 // cellsOf lists the combinations that have, of each property, one of the words that
 // are given for it.
-func cellsOf(chosen []peers.Peer, words []string) (cells []*cell, err error) {
+func cellsOf(pairs []pair, words []string) (cells []*cell, err error) {
 	kinds := []lan.NAT{lan.Cone, lan.FullCone, lan.Symmetric}
 	known := map[string]int{} // which property a word is of
 	for _, a := range kinds {
 		for _, b := range kinds {
 			for _, transport := range []string{"quic", "tcp"} {
 				for _, link := range links {
-					for _, p := range chosen {
+					for _, p := range pairs {
 						c := &cell{
-							Peer: p.Name, Routers: fmt.Sprintf("%s-%s", a, b), Transport: transport, Link: link.name,
-							Possible: possible(a, b), peer: p, dials: a, has: b, shape: link.shape,
+							Peer: p.name, Routers: fmt.Sprintf("%s-%s", a, b), Transport: transport, Link: link.name,
+							Possible: possible(a, b), peers: p, dials: a, has: b, shape: link.shape,
 						}
 						for i, word := range c.words() {
 							known[word] = i
@@ -111,6 +135,9 @@ func (c *cell) String() string {
 // note adds the outcome of a run.
 func (c *cell) note(o outcome, err error) {
 	c.Runs++
+	if err == nil {
+		c.through = append(c.through, o.Relayed)
+	}
 	switch {
 	case err != nil:
 		c.Errors = append(c.Errors, err.Error())
@@ -124,14 +151,21 @@ func (c *cell) note(o outcome, err error) {
 
 // judge is called after all runs.
 func (c *cell) judge() {
-	slices.Sort(c.took)
-	if n := len(c.took); n > 0 {
-		c.Median, c.P90 = c.took[n/2], c.took[n*9/10]
-	}
+	c.Median, c.P95 = quantile(c.took, 0.5), quantile(c.took, 0.95)
+	c.Through = quantile(c.through, 0.5)
 	c.OK = c.Direct == c.Runs && len(c.Errors) == 0
 	if !c.Possible {
 		c.OK = c.Direct+c.Relayed == c.Runs && len(c.Errors) == 0
 	}
+}
+
+// quantile is the value that a part of the values do not exceed; 0 of none.
+func quantile(values []float64, part float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	return values[max(0, int(math.Ceil(part*float64(len(values))))-1)]
 }
 
 // try makes a lab, and has the cell run in it.
@@ -141,13 +175,17 @@ func (c *cell) try(ctx context.Context, number int, o *options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
-	relay, err := l.serve(ctx, l.relay, c.peer, "--transport", c.Transport, "--ip", l.relayAddr.String(), "--relay-service")
+	relay, err := l.serve(ctx, l.relay, c.peers.relay, "--transport", c.Transport, "--ip", l.relayAddr.String(), "--relay-service")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, relay.Close()) }()
 	for i := range o.runs {
-		c.note(l.punch(ctx, c, relay.addrs[0], firstPort+i, o.wait))
+		port := firstPort
+		if !o.samePort {
+			port += i
+		}
+		c.note(l.punch(ctx, c, relay.addrs[0], port, o.wait))
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -113,13 +113,13 @@ func (l *lab) serve(ctx context.Context, on *lan.Host, p peers.Peer, words ...st
 
 // outcome is what a peer says of a dial through a relay.
 type outcome struct {
+	Relayed     float64 `json:"relayed_ms"`
 	Direct      bool    `json:"direct"`
 	DirectAfter float64 `json:"direct_after_ms"`
 }
 
-// punch has the first host dial the second through the relay once, both from a port
-// that they have not used yet: one from which TCP was spoken a minute ago cannot
-// speak to the same again. Nothing is left of what there was before.
+// punch has the first host dial the second through the relay once, both from a
+// port. The routers have forgotten what there was before.
 func (l *lab) punch(ctx context.Context, c *cell, relay string, port int, wait time.Duration) (o outcome, err error) {
 	for _, s := range l.sides {
 		if err := s.router.Forget(ctx); err != nil {
@@ -127,7 +127,7 @@ func (l *lab) punch(ctx context.Context, c *cell, relay string, port int, wait t
 		}
 	}
 	listen := []string{"--transport", c.Transport, "--ip", "0.0.0.0", "--port", strconv.Itoa(port)}
-	b, err := l.serve(ctx, l.sides[1].host, c.peer, append([]string{"--reserve", relay, "--hole-punch"}, listen...)...)
+	b, err := l.serve(ctx, l.sides[1].host, c.peers.has, append([]string{"--reserve", relay, "--hole-punch"}, listen...)...)
 	if err != nil {
 		return o, err
 	}
@@ -137,6 +137,12 @@ func (l *lab) punch(ctx context.Context, c *cell, relay string, port int, wait t
 		return o, fmt.Errorf("%s has no address behind the relay: %s", c.Peer, b.addrs)
 	}
 	words := append([]string{"dial-through", b.addrs[at], "--wait", strconv.Itoa(int(wait.Seconds()))}, listen...)
-	err = process.Run(ctx, l.sides[0].host.Command(c.peer.Command(words...)...), &o)
+	// Peers have time-outs of their own; this one is for what hangs in spite of it.
+	ctx, cancel := context.WithTimeoutCause(ctx, wait+runTime, fmt.Errorf("no answer %v after the wait", runTime))
+	defer cancel()
+	err = process.Run(ctx, l.sides[0].host.Command(c.peers.dials.Command(words...)...), &o)
 	return o, err
 }
+
+// runTime is how much longer than the wait for a direct connection a run may take.
+const runTime = 30 * time.Second

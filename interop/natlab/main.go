@@ -4,7 +4,7 @@
 // behind a router with NAT, and a network between them that stands for the
 // Internet. All of it is made of network namespaces, see interop/internal/lan.
 //
-//	go run ./interop/natlab [punch] [recover] [reach] [--peers go] [--only quic,cone-cone,clean] [--runs 10]
+//	go run ./interop/natlab [punch] [recover] [reach] [--peers go] [--only quic,cone-cone,clean] [--runs 10] [--mixed]
 //
 // punch: a node behind one router dials one behind another through a relay, and both
 // try to make a direct connection of it (DCUtR). It fails if this project's peer
@@ -85,6 +85,9 @@ type options struct {
 	only           words
 	runs, parallel int
 	wait           time.Duration
+	mixed          bool
+	samePort       bool
+	resume         string
 	json           bool
 	out, log       io.Writer
 }
@@ -94,7 +97,10 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.Var(&o.only, "only", "what is tried, comma separated: routers such as cone-symmetric, tcp or quic, clean or lossy, a peer")
 	flags.IntVar(&o.runs, "runs", 10, "how often each combination of punch is tried")
 	flags.IntVar(&o.parallel, "parallel", 4, "how much is tried at a time, each in a lab of its own")
-	flags.DurationVar(&o.wait, "wait", 40*time.Second, "how long punch waits for a direct connection")
+	flags.DurationVar(&o.wait, "wait", 30*time.Second, "how long punch waits for a direct connection")
+	flags.BoolVar(&o.mixed, "mixed", false, "have this project's peer punch with the others too, both ways; such a cell has a name like xnode>go")
+	flags.BoolVar(&o.samePort, "same-port", false, "punch from the same ports every time, as a node does that connects again")
+	flags.StringVar(&o.resume, "resume", "", "a file that keeps what was tried, so that it is not tried again")
 	flags.BoolVar(&o.json, "json", false, "print the outcome as JSON")
 }
 
@@ -159,7 +165,10 @@ type report struct {
 func (o *options) run(ctx context.Context, chosen []peers.Peer, binary string) (failed bool, err error) {
 	var r report
 	if slices.Contains(o.parts, partPunch) {
-		if r.Punch, err = cellsOf(chosen, o.only); err != nil {
+		if r.Punch, err = cellsOf(pairsOf(chosen, o.mixed), o.only); err != nil {
+			return false, err
+		}
+		if err := o.restore(r.Punch); err != nil {
 			return false, err
 		}
 	}
@@ -168,13 +177,18 @@ func (o *options) run(ctx context.Context, chosen []peers.Peer, binary string) (
 	}
 	o.each(len(r.Punch), func(i int) string {
 		c := r.Punch[i]
+		if c.Runs > 0 {
+			return fmt.Sprintf("%s: as before", c)
+		}
 		if err := c.try(ctx, i, o); err != nil {
 			c.Errors = append(c.Errors, err.Error())
 		}
 		c.judge()
-		failed = failed || c.Peer == peers.Xnode && !c.OK
-		return fmt.Sprintf("%s: %d of %d direct", c, c.Direct, c.Runs)
+		return fmt.Sprintf("%s: %d of %d direct, after %.0f ms%s", c, c.Direct, c.Runs, c.Median, o.keep(ctx, c))
 	})
+	for _, c := range r.Punch {
+		failed = failed || c.Peer == peers.Xnode && !c.OK
+	}
 	o.each(len(r.Recover), func(i int) string {
 		c := r.Recover[i]
 		if err := c.try(ctx, i, binary); err != nil {

@@ -12,7 +12,7 @@ import (
 func (r *report) print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if len(r.Punch) > 0 {
-		fmt.Fprintln(w, "routers\ttransport\tlink\tpeer\tdirect\trelayed\tmedian ms\tp90 ms\t")
+		fmt.Fprintln(w, "routers\ttransport\tlink\tpeer\tdirect\trelayed\tthrough the relay ms\tdirect: median ms\tp95 ms\t")
 	}
 	var errs []string
 	for _, c := range r.Punch {
@@ -20,11 +20,12 @@ func (r *report) print(out io.Writer) error {
 		if !c.Possible {
 			direct += ", none can be"
 		}
-		median, p90 := "", ""
+		median, p95 := "", ""
 		if c.Direct > 0 {
-			median, p90 = fmt.Sprintf("%.0f", c.Median), fmt.Sprintf("%.0f", c.P90)
+			median, p95 = fmt.Sprintf("%.0f", c.Median), fmt.Sprintf("%.0f", c.P95)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", c.Routers, c.Transport, c.Link, c.Peer, direct, c.Relayed, median, p90, mark(c.OK))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%.0f\t%s\t%s\t%s\n",
+			c.Routers, c.Transport, c.Link, c.Peer, direct, c.Relayed, c.Through, median, p95, mark(c.OK))
 		for _, text := range c.Errors {
 			errs = append(errs, fmt.Sprintf("%s: %s", c, text))
 		}
