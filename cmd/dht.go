@@ -21,7 +21,7 @@ const crawlTimeout = 30 * time.Minute
 func (c *cli) statsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "stats", Short: "Shows what the running node has done and keeps", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(c.statsDHTCommand())
+	cmd.AddCommand(c.statsDHTCommand(), c.statsRelayCommand())
 	return cmd
 }
 

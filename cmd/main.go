@@ -78,7 +78,7 @@ func (c *cli) root() *cobra.Command {
 	group("node", c.runCommand(), c.startCommand(), c.stopCommand(), c.reloadCommand(), c.validateCommand(),
 		c.initCommand(), c.configCommand(), c.fmtCommand(), c.adaptCommand(), c.keyCommand())
 	group("ask", c.idCommand(), c.peersCommand(), c.connectCommand(), c.disconnectCommand(), c.addrsCommand(),
-		c.pingCommand(), c.traceCommand(), c.doctorCommand(), c.limitsCommand(), c.routingCommand(), c.pubsubCommand(), c.statsCommand(), c.crawlCommand(), c.swarmCommand())
+		c.pingCommand(), c.traceCommand(), c.doctorCommand(), c.limitsCommand(), c.relayCommand(), c.routingCommand(), c.pubsubCommand(), c.statsCommand(), c.crawlCommand(), c.swarmCommand())
 	group("make", c.newCommand(), c.buildCommand(), c.devCommand(), c.conformCommand())
 	group("about", c.modulesCommand(), c.docsCommand(), c.schemaCommand(), c.versionCommand(), c.buildInfoCommand(), c.environCommand(), c.manpageCommand())
 	root.SetCompletionCommandGroupID("about")

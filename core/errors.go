@@ -16,6 +16,9 @@ var (
 	ErrReset = errors.New("stream reset")
 	// ErrConnClosed is what operations on a closed connection return.
 	ErrConnClosed = errors.New("connection closed")
+	// ErrNoReservation means that a peer has no place at the relay through which it
+	// was dialled.
+	ErrNoReservation = errors.New("no reservation at the relay")
 	// ErrNoTransport means that no loaded transport matches an address.
 	ErrNoTransport = errors.New("no transport for this address")
 	// ErrNoAddrs means that no address of a peer is known.

@@ -9,6 +9,7 @@
 //	GET  /xnode/addrs          where it can be reached, and whom it knows
 //	GET  /xnode/reach          what was found out about that
 //	GET  /xnode/doctor         what is wrong with its network
+//	GET  /xnode/relay          what it does as a relay, and its places at others
 //	GET  /xnode/limits         what is in use of its limits
 //	POST /xnode/connect        {"target": PEER}
 //	POST /xnode/disconnect     {"target": PEER}
@@ -59,6 +60,7 @@ func (*Router) Routes() []caddy.AdminRoute {
 		guarded("/xnode/addrs", http.MethodGet, serveAddrs),
 		guarded("/xnode/reach", http.MethodGet, serveReach),
 		guarded("/xnode/doctor", http.MethodGet, serveDoctor),
+		guarded("/xnode/relay", http.MethodGet, serveRelay),
 		guarded("/xnode/limits", http.MethodGet, serveLimits),
 		guarded("/xnode/connect", http.MethodPost, asked(serveConnect)),
 		guarded("/xnode/disconnect", http.MethodPost, asked(serveDisconnect)),

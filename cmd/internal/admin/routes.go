@@ -137,6 +137,18 @@ func serveDoctor(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, http.StatusOK, node.Diagnose(node.NodeFacts(r.Context(), h)))
 }
 
+func serveRelay(w http.ResponseWriter, _ *http.Request) error {
+	h, err := running()
+	if err != nil {
+		return err
+	}
+	r, ok := core.Find[core.Relay](h)
+	if !ok {
+		return fail(http.StatusNotImplemented, node.ErrNoRelay)
+	}
+	return reply(w, http.StatusOK, r.RelayStats())
+}
+
 func serveLimits(w http.ResponseWriter, _ *http.Request) error {
 	h, err := running()
 	if err != nil {

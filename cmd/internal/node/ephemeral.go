@@ -28,8 +28,8 @@ var never = []string{"plaintext", "pnet"}
 const maxAttempt = 15 * time.Second
 
 // Ephemeral makes a node for one command: with a new identity, all transports,
-// securities and muxers of the binary that need no configuration, and no
-// listeners, and what services load. A dial takes at most timeout.
+// securities and muxers of the binary that need no configuration, the way through
+// relays, no listeners, and what services load. A dial takes at most timeout.
 func Ephemeral(ctx context.Context, timeout time.Duration, services ...func(core.Loader) ([]core.Loaded[core.Service], error)) (h *host.Host, end func(), err error) {
 	base, err := caddy.ProvisionContext(&caddy.Config{Logging: silence()})
 	if err != nil {
@@ -46,6 +46,7 @@ func Ephemeral(ctx context.Context, timeout time.Duration, services ...func(core
 		Securities: available[core.Security](loader),
 		Muxers:     available[core.Muxer](loader),
 	}
+	plan.Services = dialling(loader)
 	for _, load := range services {
 		loaded, err := load(loader)
 		if err != nil {
@@ -95,6 +96,21 @@ func available[T any](l core.Loader) []core.Loaded[T] {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b core.Loaded[T]) int { return place(a.Name) - place(b.Name) })
+	return list
+}
+
+// dialling loads the modules that help to be reached and are transports too, such as
+// relay, if they work without configuration.
+func dialling(l core.Loader) (list []core.Loaded[core.Service]) {
+	for _, info := range caddy.GetModules(core.Namespace[core.NAT]()) {
+		if _, ok := info.New().(core.Transport); !ok {
+			continue
+		}
+		loaded, err := core.Map[core.NAT]{info.ID.Name(): json.RawMessage("{}")}.Load(l)
+		if err == nil {
+			list = append(list, core.Loaded[core.Service]{Name: loaded[0].Name, Module: loaded[0].Module})
+		}
+	}
 	return list
 }
 

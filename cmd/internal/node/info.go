@@ -57,7 +57,7 @@ func Identify(ctx context.Context, h *host.Host, p peer.AddrInfo) (Info, error) 
 	if p.ID == h.ID() {
 		return Self(h), nil
 	}
-	conn, err := h.Connect(ctx, p)
+	conn, err := h.Connect(core.AllowLimited(ctx), p)
 	if err != nil {
 		return Info{}, err
 	}

@@ -13,6 +13,9 @@ import (
 // ErrNoReach means that no module of the node finds out how it can be reached.
 var ErrNoReach = errors.New("the node does not find out how it can be reached: add a module that does to nat, such as autonat")
 
+// ErrNoRelay means that no module of the node knows relays.
+var ErrNoRelay = errors.New("the node has nothing to do with relays: add relay to nat")
+
 // Reach is how a node can be reached.
 type Reach struct {
 	// Reachability is that of the node: public, private or unknown.

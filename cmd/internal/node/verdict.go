@@ -52,6 +52,8 @@ var rules = []rule{
 	{"closed", both(upgrading, hungUp), "the peer at %s closed the connection during the handshake", "it may refuse this node (gater, limits, private network) or not be a libp2p node: see its logs"},
 	{"not_libp2p", both(upgrading, saysOtherwise), "what answers at %s does not speak libp2p", "check the port: another program seems to listen there"},
 	{"handshake", upgrading, "the handshake with %s failed", "the error says where; see the logs of the peer"},
+	{"no_reservation", both(behindRelay, is(core.ErrNoReservation)), "the peer has no place at the relay in %s", "it is not connected to that relay any more: ask for its new address"},
+	{"relay", both(behindRelay, at("dial")), "the relay in %s makes no connection", "the error says why; to see how far it goes, trace a dial of the relay itself, which is what stands before /p2p-circuit"},
 	{"refused", is(syscall.ECONNREFUSED), "%s refuses connections: nothing listens there", "start the node there, check the port, and open it in the firewall of that machine"},
 	{"timeout", both(at("dial"), timedOut), "%s does not answer", "the machine is down, or a firewall or NAT drops the packets: forward the port, or reach the peer through a relay"},
 	{"unreachable", unreachable, "there is no way to %s from here", "check this machine's network, and whether it has addresses of that family (IPv4, IPv6)"},
@@ -60,6 +62,7 @@ var rules = []rule{
 	{"lookup", lookedUp, "the peer could not be looked for", "the error says why; give an address that ends in /p2p/ID"},
 	{"no_name", both(at("resolve"), notFound), "the name in %s does not exist", "check the spelling; a /dnsaddr needs TXT records at _dnsaddr.NAME"},
 	{"dns", at("resolve"), "the name in %s cannot be looked up", "check this machine's DNS; the error says what it answered"},
+	{"no_relay", both(behindRelay, is(core.ErrNoTransport)), "this node has no way through relays, and %s is behind one", "add relay to nat, or build it in if 'xnode list-modules' does not list xnode.nat.relay"},
 	{"no_transport", is(core.ErrNoTransport), "this node has no transport for %s", "add the transport to transports, or build it in if 'xnode list-modules' does not list it"},
 	{"backoff", is(core.ErrBackoff), "%s failed lately and is left alone for a while", "name the address in the command to try it at once"},
 	{"no_addrs", is(core.ErrNoAddrs), "no address of the peer is known", "give an address that ends in /p2p/ID"},
@@ -166,6 +169,11 @@ func both(a, b func(symptom) bool) func(symptom) bool {
 // upgrading: there was a connection, and the two ends were agreeing on it.
 func upgrading(s symptom) bool {
 	return s.stage == "handshake" || strings.HasPrefix(s.stage, "negotiate ")
+}
+
+// behindRelay: the address is one through a relay.
+func behindRelay(s symptom) bool {
+	return slices.ContainsFunc(s.addr, func(c ma.Component) bool { return c.Code() == ma.P_CIRCUIT })
 }
 
 // lookedUp: routing was asked where the peer is.

@@ -19,10 +19,11 @@ import (
 )
 
 var (
-	wanted = peer.FromPublicKey(peer.Ed25519FromSeed([32]byte{1}).Public())
-	other  = peer.FromPublicKey(peer.Ed25519FromSeed([32]byte{2}).Public())
-	where  = ma.StringCast("/ip4/192.0.2.1/tcp/4001")
-	named  = ma.StringCast("/dns4/node.example/tcp/4001")
+	wanted  = peer.FromPublicKey(peer.Ed25519FromSeed([32]byte{1}).Public())
+	other   = peer.FromPublicKey(peer.Ed25519FromSeed([32]byte{2}).Public())
+	where   = ma.StringCast("/ip4/192.0.2.1/tcp/4001")
+	circuit = where.Encapsulate(ma.StringCast("/p2p/" + other.String() + "/p2p-circuit"))
+	named   = ma.StringCast("/dns4/node.example/tcp/4001")
 )
 
 // failed is an attempt that ended with an error in the last of some stages.
@@ -36,6 +37,11 @@ func failed(err error, stages ...string) core.DialAttempt {
 
 func skipped(err error) core.DialAttempt {
 	return core.DialAttempt{Addr: where, Outcome: core.DialSkipped, Err: err}
+}
+
+func behind(addr ma.Multiaddr, a core.DialAttempt) core.DialAttempt {
+	a.Addr = addr
+	return a
 }
 
 // timeout is an error of a deadline.
@@ -75,6 +81,10 @@ func TestVerdicts(t *testing.T) {
 		"no route":             {[]core.DialAttempt{failed(syscall.ENETUNREACH, "dial")}, nil, nil, "unreachable", []string{"IPv6"}},
 		"host unreachable":     {[]core.DialAttempt{failed(syscall.EHOSTUNREACH, "dial")}, nil, nil, "unreachable", nil},
 		"no transport":         {[]core.DialAttempt{skipped(core.ErrNoTransport)}, nil, nil, "no_transport", []string{"list-modules"}},
+		"no way to relays":     {[]core.DialAttempt{behind(circuit, skipped(core.ErrNoTransport))}, nil, nil, "no_relay", []string{"no way through relays", "xnode.nat.relay", "list-modules"}},
+		"relay is down":        {[]core.DialAttempt{behind(circuit, failed(syscall.ECONNREFUSED, "dial"))}, nil, nil, "relay", []string{"makes no connection", "before /p2p-circuit"}},
+		"no place there":       {[]core.DialAttempt{behind(circuit, failed(wrap(core.ErrNoReservation), "dial"))}, nil, nil, "no_reservation", []string{"no place at the relay in " + circuit.String()}},
+		"not who is behind":    {[]core.DialAttempt{behind(circuit, failed(wrap(&core.PeerMismatchError{Want: wanted, Got: other}), upgrade...))}, nil, nil, "wrong_peer", nil},
 		"backoff":              {[]core.DialAttempt{skipped(core.ErrBackoff)}, nil, nil, "backoff", nil},
 		"gated address":        {[]core.DialAttempt{skipped(fmt.Errorf("deny: %w", core.ErrGated))}, nil, nil, "gated", []string{"gater"}},
 		"gated peer":           {nil, nil, core.ErrGated, "gated", nil},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/xnode-p2p/xnode/core"
+	"github.com/xnode-p2p/xnode/core/peer"
 )
 
 const (
@@ -36,14 +37,41 @@ var errSpent = errors.New("the circuit's data is used up")
 type circuits struct {
 	large atomic.Int32  // buffers in use
 	bytes atomic.Uint64 // copied
+
+	mu   sync.Mutex
+	open map[*circuit]struct{} // bounded by Service.Circuits
 }
 
-// join copies both ways between a and b until both sides have ended, or one
-// fails, the limit is reached or time is up: then both are reset.
-func (c *circuits) join(a, b core.Stream, limit Limit) error {
+// circuit is a connection between two peers.
+type circuit struct {
+	from, to    peer.ID
+	opened      time.Time
+	limit       Limit
+	forth, back atomic.Uint64 // copied, as from sees it
+}
+
+// enter notes that a circuit is open, until leave is called.
+func (c *circuits) enter(o *circuit) (leave func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open == nil {
+		c.open = make(map[*circuit]struct{})
+	}
+	c.open[o] = struct{}{}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.open, o)
+	}
+}
+
+// join copies both ways between a, which is from's stream, and b until both sides
+// have ended, or one fails, the limit is reached or time is up: then both are reset.
+func (c *circuits) join(o *circuit, a, b core.Stream) error {
+	defer c.enter(o)()
 	var deadline time.Time
-	if limit.Duration > 0 {
-		deadline = time.Now().Add(limit.Duration)
+	if o.limit.Duration > 0 {
+		deadline = o.opened.Add(o.limit.Duration)
 	}
 	a.SetDeadline(deadline)
 	b.SetDeadline(deadline)
@@ -56,15 +84,15 @@ func (c *circuits) join(a, b core.Stream, limit Limit) error {
 	}
 	var back error
 	var wg sync.WaitGroup
-	wg.Go(func() { back = fail(c.copy(a, b, limit.Data)) })
-	forth := fail(c.copy(b, a, limit.Data))
+	wg.Go(func() { back = fail(c.copy(a, b, o.limit.Data, &o.back)) })
+	forth := fail(c.copy(b, a, o.limit.Data, &o.forth))
 	wg.Wait()
 	return errors.Join(forth, back)
 }
 
 // copy copies from src to dst until src ends, and passes that on. At most limit
-// bytes go through if that is not 0.
-func (c *circuits) copy(dst, src core.Stream, limit uint64) error {
+// bytes go through if that is not 0. count grows by what has.
+func (c *circuits) copy(dst, src core.Stream, limit uint64, count *atomic.Uint64) error {
 	b := buffer{circuits: c}
 	defer b.free()
 	var n uint64
@@ -82,6 +110,7 @@ func (c *circuits) copy(dst, src core.Stream, limit uint64) error {
 				return err
 			}
 			c.bytes.Add(uint64(m))
+			count.Add(uint64(m))
 			b.used(m)
 		}
 		switch err {

@@ -42,6 +42,9 @@ func (h *hub) serveHop(s core.Stream) error {
 	if refusal == nil {
 		return err
 	}
+	h.mu.Lock()
+	h.tally.note(refusal.Status)
+	h.mu.Unlock()
 	h.log.Debug("relay", "peer", s.Conn().RemotePeer(), "refused", refusal)
 	return answer(s, hop, &message{status: refusal.Status})
 }
@@ -69,6 +72,9 @@ func (h *hub) serveReserve(s core.Stream, service *Service) (*StatusError, error
 	p := s.Conn().RemotePeer()
 	h.mu.Lock()
 	expires, refusal := h.ledger.reserve(service, p, s.Conn().RemoteMultiaddr(), time.Now())
+	if refusal == nil {
+		h.tally.reserved++
+	}
 	h.mu.Unlock()
 	if refusal != nil {
 		return refusal, nil
@@ -114,7 +120,10 @@ func (h *hub) serveConnect(s core.Stream, service *Service, dst peer.ID) (*Statu
 		to.Reset(core.StreamNoError)
 		return nil, err
 	}
-	err = h.circuits.join(s, to, limit)
+	h.mu.Lock()
+	h.tally.connected++
+	h.mu.Unlock()
+	err = h.circuits.join(&circuit{from: src, to: dst, opened: time.Now(), limit: limit}, s, to)
 	to.Close()
 	return nil, err
 }

@@ -34,6 +34,7 @@ type hub struct {
 	instances []*Relay // the newest last; two at most, in a reload
 	service   *Service // nil if nobody is served
 	ledger    *ledger
+	tally     tally
 	closed    bool
 
 	running sync.WaitGroup
@@ -91,8 +92,9 @@ func (h *hub) configure() {
 		h.unserve() // which ends the circuits
 		h.unserve = nil
 		h.mu.Lock()
-		h.ledger = newLedger()
+		h.ledger, h.tally = newLedger(), tally{}
 		h.mu.Unlock()
+		h.circuits.bytes.Store(0)
 	}
 	h.plan(nil)
 }

@@ -25,6 +25,7 @@ type ledger struct {
 // connected to any more: to reserve and leave is no way to have many.
 type place struct {
 	expires time.Time
+	at      ma.Multiaddr // from where it was asked for
 	origin  [2]netip.Prefix
 	void    bool // the peer has left
 }
@@ -63,7 +64,7 @@ func (l *ledger) reserve(s *Service, p peer.ID, from ma.Multiaddr, now time.Time
 	if again {
 		l.count(before, -1)
 	}
-	next := place{expires: now.Add(time.Duration(s.ReservationTime)).Truncate(time.Second), origin: originsOf(from)}
+	next := place{expires: now.Add(time.Duration(s.ReservationTime)).Truncate(time.Second), at: from, origin: originsOf(from)}
 	switch {
 	case !again && len(l.places) >= s.Reservations:
 		err = refused(StatusResourceLimitExceeded, "%d places, all taken; nat/relay/service/reservations", s.Reservations)

@@ -2,7 +2,11 @@
 
 package relay
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/xnode-p2p/xnode/core"
+)
 
 // Status is how a relay, or the peer behind it, answers.
 type Status int32
@@ -51,6 +55,11 @@ func (e *StatusError) Error() string {
 		return e.Status.String()
 	}
 	return e.Status.String() + ": " + e.Reason
+}
+
+// Is has [errors.Is] find [core.ErrNoReservation].
+func (e *StatusError) Is(target error) bool {
+	return target == core.ErrNoReservation && e.Status == StatusNoReservation
 }
 
 func refused(s Status, format string, args ...any) *StatusError {
