@@ -150,7 +150,10 @@ func (h *hub) ownAddrs(c core.Conn) (list []ma.Multiaddr) {
 	return list
 }
 
-// serveStop accepts a connection through a relay.
+// serveStop accepts a connection through a relay at which the node has a place, or
+// that is about to give it one. Others are refused: nobody was told to come that way,
+// and they could have the node begin handshakes as often as they please. The
+// specification leaves open whom a peer accepts.
 func (h *hub) serveStop(s core.Stream) error {
 	m, refusal, err := receive(s, stop)
 	if err != nil {
@@ -164,7 +167,7 @@ func (h *hub) serveStop(s core.Stream) error {
 		refusal = refused(StatusUnexpectedMessage, "a message of type %d", m.kind)
 	case m.peer == "":
 		refusal = refused(StatusMalformedMessage, "no peer who connects")
-	case isRelayed(s.Conn()) || m.peer == h.node.ID() || m.peer == relay || !h.planning.holds(relay):
+	case isRelayed(s.Conn()) || m.peer == h.node.ID() || m.peer == relay || !h.planning.expects(relay):
 		refusal = refused(StatusPermissionDenied, "there is no place at that relay")
 	case l == nil || !l.take():
 		refusal = refused(StatusResourceLimitExceeded, "nobody accepts it")

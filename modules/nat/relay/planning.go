@@ -30,8 +30,9 @@ type planning struct {
 	wake chan struct{}
 
 	mu      sync.Mutex
-	events  []any // of peers at most maxEvents
-	stale   bool  // the settings may be others
+	events  []any            // of peers at most maxEvents
+	stale   bool             // the settings may be others
+	asked   map[peer.ID]bool // relays that are being asked; bounded by what the planner asks at a time
 	places  map[peer.ID]*Reservation
 	undo    map[peer.ID]func() // one each place: its addresses are withdrawn
 	lastErr map[peer.ID]error  // why a relay gave no place; bounded by maxCandidates+maxRelays
@@ -39,6 +40,7 @@ type planning struct {
 
 func (p *planning) init() {
 	p.wake = make(chan struct{}, 1)
+	p.asked = make(map[peer.ID]bool)
 	p.places = make(map[peer.ID]*Reservation)
 	p.undo = make(map[peer.ID]func())
 	p.lastErr = make(map[peer.ID]error)
@@ -50,6 +52,15 @@ func (p *planning) holds(relay peer.ID) bool {
 	defer p.mu.Unlock()
 	_, ok := p.places[relay]
 	return ok
+}
+
+// expects reports whether others may come through a relay: the node has a place
+// there, or may have one of which it does not know yet.
+func (p *planning) expects(relay peer.ID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.places[relay]
+	return ok || p.asked[relay]
 }
 
 // plan tells the planner of an event; nil says that the settings may be others.
@@ -137,8 +148,16 @@ func (h *hub) act(actions []any) {
 func (h *hub) askFor(relay peer.AddrInfo) {
 	ctx, cancel := context.WithTimeout(h.ctx, askTimeout)
 	defer cancel()
-	r, err := h.reserve(ctx, relay)
 	p := &h.planning
+	p.mu.Lock()
+	p.asked[relay.ID] = true
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.asked, relay.ID)
+	}()
+	r, err := h.reserve(ctx, relay)
 	if err != nil {
 		h.log.Debug("no place at a relay", "relay", relay.ID, "reason", err)
 		p.mu.Lock()
