@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,7 +43,11 @@ func fakePeer(command string) {
 				go io.Copy(conn, conn)
 			}
 		}()
-		fmt.Printf("{\"addrs\":[\"/ip4/127.0.0.1/tcp/%d/p2p/x\"]}\n", l.Addr().(*net.TCPAddr).Port)
+		at := fmt.Sprintf("/ip4/127.0.0.1/tcp/%d/p2p/x", l.Addr().(*net.TCPAddr).Port)
+		if i := slices.Index(os.Args, "--reserve"); i > 0 {
+			at += `","` + os.Args[i+1] + "/p2p-circuit/p2p/y"
+		}
+		fmt.Printf(`{"addrs":["%s"]}`+"\n", at)
 		answerMemory()
 	case "sim-dht":
 		fmt.Println(`{"latency_median_ms":2}`)
@@ -124,7 +129,7 @@ func TestEveryCaseRuns(t *testing.T) {
 				t.Errorf("%s: %v round trips, want 2", c.name, f.Trips)
 			}
 		case ofFigure:
-			if f.Server != 2 && o.Case != "dht: request of a server" {
+			if f.Server != 2 && o.Case != "dht: request of a server" && !strings.HasPrefix(o.Case, "relay: ") {
 				t.Errorf("%s: %v, want 2", c.name, f.Server)
 			}
 		}
@@ -154,6 +159,9 @@ func TestEveryCaseRuns(t *testing.T) {
 		"stream, one at a time, over quic, 1.0: own rival",
 		"idle connection over tcp+noise, 0.8: own rival",
 		"idle connection over quic, 1.0: own rival",
+		"relay: bytes carried over tcp+noise, 0.7: own rival",
+		"relay: 1,000 places, with their connections, 0.0: own rival",
+		"relay: a circuit, with the connection of who dials, 0.0: own rival",
 		"dht: look-up among 60 nodes, 0.8: own rival",
 		"dht: announcement of content among 60 nodes, 0.8: own rival",
 		"dht: request of a server, 0.6: own rival",
@@ -197,6 +205,20 @@ func TestBar(t *testing.T) {
 		}
 		if got := b.outcome().Missed; got != c.want {
 			t.Errorf("%v of the rival's, bar %v: missed %v", c.took, c.bar, got)
+		}
+	}
+}
+
+// A bar may be a figure.
+func TestMost(t *testing.T) {
+	for most, want := range map[float64]string{3: "; 2.0, at most 3 wanted", 1: "; MISSED: 2.0, at most 1 wanted"} {
+		b := benchCase{per: 1, table: ofMemory, most: most, contenders: []contender{{name: "own"}, {name: "rival"}}}
+		b.measure = func(context.Context, contender) (sample, error) { return sample{server: 2}, nil }
+		if err := b.repeat(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if o := b.outcome(); o.verdict() != want || o.Missed != (most < 2) {
+			t.Errorf("%s", o.verdict())
 		}
 	}
 }

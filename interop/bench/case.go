@@ -25,7 +25,10 @@ type benchCase struct {
 	table table
 	// bar is what the first contender may take at most, as a multiple of what
 	// the second does; 0 for no bar.
-	bar        float64
+	bar float64
+	// most is what the figure of the first contender's server may be at most; 0
+	// for no bar.
+	most       float64
 	contenders []contender
 	measure    func(context.Context, contender) (sample, error)
 	samples    map[string][]sample // of a contender, one a repetition
@@ -37,6 +40,8 @@ type contender struct {
 	peer   peers.Peer
 	listen []string // the words of the server
 	ask    []string // the words of the client, without the address
+
+	client *peers.Peer // that asks, if that is another one
 }
 
 // sample is one measurement.

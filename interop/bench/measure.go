@@ -59,12 +59,21 @@ func hold(ctx context.Context, k contender) (got sample, err error) {
 		return got, err
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
+	asks := k.peer
+	if k.client != nil {
+		asks = *k.client
+	}
+	return growth(ctx, server, asks.Command(append(k.ask, addr)...))
+}
+
+// growth measures what a server's memory grows by while a client holds something.
+func growth(ctx context.Context, server *process.Server, argv []string) (got sample, err error) {
 	before, less, err := settled(ctx, server)
 	if err != nil {
 		return got, err
 	}
 	var held struct{ Conns int }
-	client, err := process.Start(ctx, k.peer.Command(append(k.ask, addr)...), &held)
+	client, err := process.Start(ctx, argv, &held)
 	if err != nil {
 		return got, err
 	}

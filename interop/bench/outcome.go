@@ -28,8 +28,10 @@ type outcome struct {
 	CallsOf string `json:"calls_of,omitempty"`
 	// Bar is the most that the ratio of the second figure is to be; 0 for no
 	// bar. Missed says that it is more.
-	Bar     float64  `json:"bar,omitempty"`
-	Missed  bool     `json:"missed,omitempty"`
+	Bar    float64 `json:"bar,omitempty"`
+	Missed bool    `json:"missed,omitempty"`
+	// Most is what the first server's figure is to be at most; 0 for no bar.
+	Most    float64  `json:"most,omitempty"`
 	Figures []figure `json:"figures"`
 	table   table
 }
@@ -65,7 +67,7 @@ func (t table) compared(s sample) float64 {
 }
 
 func (c *benchCase) outcome() outcome {
-	o := outcome{Case: c.name, Unit: c.unit, CallsOf: c.callsOf, Bar: c.bar, table: c.table}
+	o := outcome{Case: c.name, Unit: c.unit, CallsOf: c.callsOf, Bar: c.bar, Most: c.most, table: c.table}
 	first := c.samples[c.contenders[0].name]
 	for _, k := range c.contenders {
 		samples := c.samples[k.name]
@@ -91,7 +93,7 @@ func (c *benchCase) outcome() outcome {
 			}),
 		})
 	}
-	o.Missed = o.Bar > 0 && hundredths(o.Figures[1].Ratio) > hundredths(o.Bar)
+	o.Missed = o.Bar > 0 && hundredths(o.Figures[1].Ratio) > hundredths(o.Bar) || o.Most > 0 && o.Figures[0].Server > o.Most
 	return o
 }
 
@@ -101,6 +103,10 @@ func hundredths(ratio float64) float64 { return math.Round(100 * ratio) }
 // verdict says how a case stands to its bar.
 func (o outcome) verdict() string {
 	switch {
+	case o.Most > 0 && o.Missed:
+		return fmt.Sprintf("; MISSED: %.1f, at most %.0f wanted", o.Figures[0].Server, o.Most)
+	case o.Most > 0:
+		return fmt.Sprintf("; %.1f, at most %.0f wanted", o.Figures[0].Server, o.Most)
 	case o.Bar == 0:
 		return ""
 	case o.Missed:

@@ -41,7 +41,7 @@ func commands() []command {
 		{"dht-load", "ADDR --nodes N --count N --parallel P", true, dhtLoadCommand},
 		{"rendezvous", "ADDR " + rendezvousUsage, false, rendezvousCommand},
 		{"dial-through", "CIRCUITADDR [--wait S]", false, dialThroughCommand},
-		{"idle", "ADDR --conns N", true, idleCommand},
+		{"idle", "ADDR --conns N [--places]", true, idleCommand},
 	}
 }
 
