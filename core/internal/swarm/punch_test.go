@@ -4,6 +4,7 @@ package swarm
 
 import (
 	"context"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,6 +138,63 @@ func TestPunchClientIsFound(t *testing.T) {
 		stop()
 		if _, ok := b.punches.client(from); ok {
 			t.Error("still expected")
+		}
+	})
+}
+
+// TestEvil_R8_SpeaksAndDoesNot: on a connection of a punch the other side says
+// nothing, or what both a client and a server begin with, or that byte by byte, or
+// leaves. It is heard for as long as it may take, and no longer.
+func TestEvil_R8_SpeaksAndDoesNot(t *testing.T) {
+	const header = "\x13/multistream/1.0.0\n"
+	for _, c := range []struct {
+		name, says string
+		pause      time.Duration
+		took       time.Duration
+		first      bool
+	}{
+		{"nothing", "", 0, time.Second, true},
+		{"a server's opening", header, 0, time.Second, true},
+		{"a client's opening", header + "\x07/noise\n", 0, 0, false},
+		{"a client's, slowly", header + "\x07/noise\n", 10 * time.Millisecond, 210 * time.Millisecond, false},
+		{"a client's, too slowly", header + "\x07/noise\n", 100 * time.Millisecond, time.Second, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				near, far := memnet.Pipe()
+				defer near.Close()
+				go func() {
+					defer far.Close()
+					for i := range len(c.says) {
+						time.Sleep(c.pause)
+						far.Write([]byte(c.says[i : i+1]))
+					}
+					time.Sleep(time.Minute)
+				}()
+				begun := time.Now()
+				conn, first := hear(t.Context(), near, time.Second)
+				if took := time.Since(begun); first != c.first || took != c.took {
+					t.Errorf("first %v after %v", first, took)
+				}
+				if got, err := io.ReadAll(conn); string(got) != c.says || err != nil {
+					t.Errorf("read %q, %v", got, err)
+				}
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		near, far := memnet.Pipe()
+		far.Close()
+		if _, first := hear(t.Context(), near, time.Second); first {
+			t.Error("one who has left waits for a proposal")
+		}
+		near, far = memnet.Pipe()
+		defer far.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		begun := time.Now()
+		if hear(ctx, near, time.Second); time.Since(begun) != time.Millisecond {
+			t.Errorf("not interrupted for %v", time.Since(begun))
 		}
 	})
 }

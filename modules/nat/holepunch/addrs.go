@@ -3,6 +3,9 @@
 package holepunch
 
 import (
+	"bytes"
+	"cmp"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -12,16 +15,23 @@ import (
 	"github.com/xnode-p2p/xnode/core/peer"
 )
 
-// maxObserved bounds the connections whose observed addresses are remembered.
-const maxObserved = 64
+// maxObserved bounds the connections whose observed addresses are remembered, of
+// each direction: those that others have made must not displace the rest.
+const maxObserved = 32
 
 // observed has the addresses at which single peers see the node. Nobody else is
 // told of them: one peer may lie, but then a hole is punched in vain.
 type observed struct {
 	private bool
 
-	mu    sync.Mutex
-	addrs map[core.Conn]ma.Multiaddr
+	mu   sync.Mutex
+	seen map[core.Conn]observation // bounded by twice maxObserved
+}
+
+// observation is what the other side of a connection says.
+type observation struct {
+	addr ma.Multiaddr
+	by   netip.Addr
 }
 
 // add notes what a peer says in identify, if the port that it has seen is one
@@ -32,26 +42,52 @@ func (o *observed) add(c core.Conn, seen ma.Multiaddr, listen []ma.Multiaddr) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.addrs == nil {
-		o.addrs = make(map[core.Conn]ma.Multiaddr)
+	if o.seen == nil {
+		o.seen = make(map[core.Conn]observation)
 	}
-	if len(o.addrs) < maxObserved {
-		o.addrs[c] = seen
+	others := 0
+	for other := range o.seen {
+		if other.Stat().Direction == c.Stat().Direction {
+			others++
+		}
+	}
+	if others < maxObserved {
+		by, _ := peer.IP(c.RemoteMultiaddr())
+		o.seen[c] = observation{seen, by}
 	}
 }
 
 func (o *observed) remove(c core.Conn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	delete(o.addrs, c)
+	delete(o.seen, c)
 }
 
+// list returns the addresses, and first those that are seen from most places, of
+// peers that this node has chosen to connect to.
 func (o *observed) list() (list []ma.Multiaddr) {
+	type place struct {
+		addr string
+		by   netip.Addr
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, a := range o.addrs {
-		list = append(list, a)
+	places := make(map[place]bool)
+	votes := make(map[string]int)
+	for c, s := range o.seen {
+		key := string(s.addr.Bytes())
+		if votes[key] == 0 {
+			list = append(list, s.addr)
+		}
+		votes[key]++
+		if at := (place{key, s.by}); c.Stat().Direction == core.Outbound && !places[at] {
+			places[at] = true
+			votes[key] += 2 * maxObserved // more than all of the others together
+		}
 	}
+	slices.SortFunc(list, func(a, b ma.Multiaddr) int {
+		return cmp.Or(cmp.Compare(votes[string(b.Bytes())], votes[string(a.Bytes())]), bytes.Compare(a.Bytes(), b.Bytes()))
+	})
 	return list
 }
 

@@ -290,9 +290,12 @@ func (h *HolePunch) whenKnown(ctx context.Context, c core.Conn) (dial bool, err 
 	return dial, nil
 }
 
-// ownAddrs are the addresses that the other side is told.
+// ownAddrs are the addresses that the other side is told: some that the node tells
+// everybody, and then those at which it has been seen.
 func (h *HolePunch) ownAddrs() []ma.Multiaddr {
-	return usable(slices.Concat(h.observed.list(), h.node.Addrs()), h.AllowPrivate)
+	told := usable(h.node.Addrs(), h.AllowPrivate)
+	first := told[:min(len(told), maxAddrs/2)]
+	return usable(slices.Concat(first, h.observed.list(), told), h.AllowPrivate)
 }
 
 // direct returns a connection to p that is not relayed, or nil.

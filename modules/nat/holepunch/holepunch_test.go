@@ -251,6 +251,156 @@ func TestLaterAttempts(t *testing.T) {
 	}
 }
 
+// upgraded connects through the relay, with a stream of an application on that
+// connection, and waits for the direct one.
+func (s *scene) upgraded(t testing.TB) (relayed core.Conn, st core.Stream) {
+	t.Helper()
+	ended := make(chan core.HolePunched, 8)
+	t.Cleanup(core.On(s.behind, func(e core.HolePunched) { ended <- e }))
+	t.Cleanup(s.behind.Handle("/app", func(st core.Stream) error { _, err := io.Copy(st, st); return err }, core.HandleLimited()))
+	relayed = s.connect(t)
+	st, err := relayed.NewStream(core.AllowLimited(t.Context()), "/app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	exchange(t, st)
+	for h, at := range s.announced() {
+		t.Cleanup(h.Announce(at))
+	}
+	for e := range ended {
+		if e.Err == nil {
+			return relayed, st
+		}
+	}
+	panic("not reached")
+}
+
+func exchange(t testing.TB, st core.Stream) {
+	t.Helper()
+	b := []byte("hello")
+	if _, err := st.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(st, b); err != nil || string(b) != "hello" {
+		t.Fatalf("%q, %v", b, err)
+	}
+}
+
+func ended(c core.Conn) bool {
+	select {
+	case <-c.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// TestStreamsMove: an application finds its stream as it was, and moves on with a
+// new one when it likes to; then the relayed connection ends.
+func TestStreamsMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		newPlace(t.Name())
+		s := newScene(t, fmt.Sprintf(`"meeting": {"place": %q}`, t.Name()), ``, `{}`)
+		relayed, old := s.upgraded(t)
+		time.Sleep(30 * time.Second)
+		exchange(t, old)
+		moved, err := s.dialer.NewStream(t.Context(), s.behind.ID(), "/app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer moved.Close()
+		exchange(t, moved)
+		if moved.Conn().Stat().Transport != "meeting" {
+			t.Errorf("moved to %+v", moved.Conn().Stat())
+		}
+		if ended(relayed) {
+			t.Fatal("the relayed connection has ended before its stream")
+		}
+		old.Close()
+		time.Sleep(2 * time.Second)
+		if !ended(relayed) {
+			t.Error("the relayed connection goes on")
+		}
+		exchange(t, moved)
+	})
+}
+
+// TestLinger: who does not move is cut off in the end, and told why.
+func TestLinger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		newPlace(t.Name())
+		s := newScene(t, fmt.Sprintf(`"meeting": {"place": %q}`, t.Name()), ``, `{"linger": "10s"}`)
+		relayed, old := s.upgraded(t)
+		time.Sleep(9 * time.Second)
+		exchange(t, old)
+		time.Sleep(2 * time.Second)
+		_, err := old.Read(make([]byte, 1))
+		var why *core.ConnError
+		if !ended(relayed) || !errors.As(err, &why) || !why.Remote || why.Code != core.ConnSupplanted {
+			t.Errorf("the stream: %v", err)
+		}
+	})
+}
+
+// TestEvil_R8_ProtocolOnAndOff: a peer that comes out with the protocol again and
+// again has its addresses dialled once, and punched to a few times.
+func TestEvil_R8_ProtocolOnAndOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, `"meeting": {}`, ``, `{"attempts": 1}`)
+		for h, at := range s.announced() {
+			defer h.Announce(at)()
+		}
+		var punched, dialled atomic.Int32
+		defer core.On(s.behind, func(e core.HolePunched) {
+			if e.Attempt == 0 {
+				dialled.Add(1)
+			} else {
+				punched.Add(1)
+			}
+		})()
+		s.connect(t)
+		for range 20 {
+			time.Sleep(10 * time.Second)
+			s.behind.Emit(core.PeerProtocolsChanged{Peer: s.dialer.ID(), Added: []string{holepunch.ID}})
+		}
+		if punched.Load() > 6 || dialled.Load() != 1 {
+			t.Errorf("punched %d times, dialled %d times", punched.Load(), dialled.Load())
+		}
+	})
+}
+
+// TestEvil_R8_OneAtATime: of many streams one is served, and what they want is
+// dialled once.
+func TestEvil_R8_OneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, `"meeting": {}`, ``, `{}`)
+		defer s.dialer.Announce(s.announced()[s.dialer])()
+		s.connect(t)
+		time.Sleep(time.Minute) // what the node itself has begun is over
+		back := s.behind.ConnsTo(s.dialer.ID())[0]
+		var punched atomic.Int32
+		defer core.On(s.dialer, func(core.HolePunched) { punched.Add(1) })()
+		connect := protowire.AppendBytes(protowire.AppendTag([]byte{8, 100}, 2, protowire.BytesType), ma.StringCast("/ip4/198.41.0.4/tcp/1").Bytes())
+		begun := time.Now()
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				st, err := back.NewStream(core.AllowLimited(t.Context()), holepunch.ID)
+				if err != nil {
+					return
+				}
+				defer st.Reset(core.StreamNoError)
+				wire.WriteMessage(st, connect)
+				io.ReadAll(st)
+			})
+		}
+		wg.Wait()
+		if n := punched.Load(); n > 2 || time.Since(begun) > 2*time.Minute {
+			t.Errorf("punched %d times in %v", n, time.Since(begun))
+		}
+	})
+}
+
 func TestEvil_R8_Streams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t, `"meeting": {}`, ``, `{}`)
