@@ -114,8 +114,7 @@ func (b blueprint) planRelay(p *host.Plan, l core.Loader) error {
 	}
 	modules := core.Map[core.NAT]{"relay": b.relay}
 	if b.punch {
-		// In a laboratory the Internet may be anywhere.
-		modules["holepunch"] = json.RawMessage(`{"allow_private": true}`)
+		modules["holepunch"] = json.RawMessage("{}")
 	}
 	loaded, err := modules.Load(l)
 	if err != nil {
