@@ -24,21 +24,23 @@ export const commands = {
   streams: client(streamsCommand),
   handshakes: handshakesCommand,
   idle: idleCommand,
+  'dial-through': throughCommand,
   dht: dhtCommand
 }
 
 async function listen (flags) {
   const node = await startNode(flags, { listen: true })
+  const event = flags.quiet ? () => {} : print
   const seen = new Map()
   node.addEventListener('peer:connect', ({ detail: peer }) => {
     const connection = node.getConnections(peer)[0]
     const line = { peer: peer.toString(), addr: connection?.remoteAddr.toString() ?? '', ...(connection && traits(connection)) }
     seen.set(line.peer, line)
-    print({ event: 'peer:connect', ...line, limited: connection?.limits != null })
+    event({ event: 'peer:connect', ...line, limited: connection?.limits != null })
   })
   node.addEventListener('peer:disconnect', ({ detail: peer }) => {
     const id = peer.toString()
-    print({ event: 'peer:disconnect', peer: id, addr: seen.get(id)?.addr ?? '' })
+    event({ event: 'peer:disconnect', peer: id, addr: seen.get(id)?.addr ?? '' })
     seen.delete(id)
   })
   const found = new Map()
@@ -223,6 +225,37 @@ async function dhtCommand (flags, [addr, ...words]) {
   } finally {
     await node.stop()
   }
+}
+
+// throughCommand dials through a relay, and waits for a direct connection that the two sides make of it. It listens, and tells
+// the other side where. In the end it sends a ping over what there is then.
+async function throughCommand (flags, [addr]) {
+  const target = address(addr)
+  const node = await startNode(flags, { listen: true })
+  const signal = AbortSignal.timeout(flags.timeout)
+  const start = performance.now()
+  const direct = new Promise(resolve => {
+    node.addEventListener('connection:open', ({ detail: connection }) => {
+      if (connection.remotePeer.toString() === target.getComponents().at(-1).value && !connection.remoteAddr.toString().includes('/p2p-circuit')) {
+        resolve({ connection, after: performance.now() - start })
+      }
+    })
+  })
+  try {
+    const relayed = await node.dial(target, { signal })
+    const result = { relayed_ms: performance.now() - start }
+    result.relayed_rtt_ms = (await pingsOver(relayed, signal))[0]
+    const found = await Promise.race([direct, setTimeout(flags.wait)])
+    await pingsOver(found?.connection ?? relayed, signal)
+    if (found == null) return { ...result, direct: false }
+    return { ...result, direct: true, direct_after_ms: found.after, direct_addr: found.connection.remoteAddr.toString() }
+  } finally {
+    await node.stop()
+  }
+}
+
+async function pingsOver (connection, signal) {
+  return pings(await connection.newStream(PING_PROTOCOL, { signal, runOnLimitedConnection: true }), 1, signal)
 }
 
 // idleCommand holds conns connections, each from its own identity, until stdin closes.

@@ -11,21 +11,20 @@ export class UnsupportedError extends Error {
 }
 
 // What this peer does, by command: the number of positional arguments. Those of dht after the first are an operation's.
-const positionals = { listen: 0, ping: 1, identify: 1, perf: 1, echo: 1, handshakes: 1, streams: 1, idle: 1, dht: null }
+const positionals = { listen: 0, ping: 1, identify: 1, perf: 1, echo: 1, handshakes: 1, streams: 1, idle: 1, 'dial-through': 1, dht: null }
 
 // The commands and flags of other peers' command lines that this peer does not take part in.
-const foreignCommands = ['fetch', 'publish', 'subscribe', 'pubsub-bench', 'sim-gossip', 'dial-through', 'rendezvous']
+const foreignCommands = ['fetch', 'publish', 'subscribe', 'pubsub-bench', 'sim-gossip', 'rendezvous']
 const foreignFlags = {
-  'hole-punch': 'boolean',
   rendezvous: 'string',
   bootstrap: 'string', fetch: 'string', data: 'string', window: 'string', nodes: 'string', degree: 'string', messages: 'string',
-  rate: 'string', wait: 'string'
+  rate: 'string'
 }
 
 const strings = ['transport', 'security', 'muxer', 'ip', 'connect', 'key', 'key-type', 'pnet', 'cpuprofile', 'memprofile', 'dht', 'dht-prefix', 'delegated', 'pubsub', 'topic', 'reserve', 'autonat']
-const durations = { timeout: 60_000 }
+const durations = { timeout: 60_000, wait: 10_000 }
 const counts = { port: 0, seed: 0, count: 10, parallel: 1, size: 32, upload: 0, download: 0, block: 65536, conns: 1 }
-const booleans = ['identify', 'fresh', 'unsigned', 'mdns', 'relay-service', 'relay-limits']
+const booleans = ['identify', 'fresh', 'unsigned', 'mdns', 'relay-service', 'relay-limits', 'hole-punch', 'quiet']
 const words = {
   transport: ['tcp', 'ws', 'quic', 'wss', 'webtransport', 'webrtc-direct', 'webrtc', 'memory'],
   security: ['noise', 'tls', 'plaintext', 'both'],
@@ -75,6 +74,7 @@ function values (given, command, [addr]) {
   flags.ip = given.ip ?? '127.0.0.1'
   flags.topic = given.topic ?? 'interop'
   flags['key-type'] = given['key-type'] ?? 'ed25519'
+  if (command === 'dial-through') flags['hole-punch'] = true
   if (command === 'dht') flags.dht ??= 'client'
   flags.transports = flags.transport.split(',')
   flags.relays = given.reserve?.split(',') ?? []

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { generateKeyPair, generateKeyPairFromSeed, privateKeyFromProtobuf } from '@libp2p/crypto/keys'
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { dcutr } from '@libp2p/dcutr'
 import { identify, identifyPush } from '@libp2p/identify'
 import { mdns } from '@libp2p/mdns'
 import { mplex } from '@libp2p/mplex'
@@ -42,9 +43,14 @@ const muxers = {
 // for identify by itself only when it listens, so that a client decides what it measures.
 export async function startNode (flags, { listen = false, seed = flags.seed } = {}) {
   const streams = { maxInboundStreams: MANY, maxOutboundStreams: MANY }
+  const listens = listen ? await listenAddrs(flags) : []
   const node = await createLibp2p({
     privateKey: await privateKey({ ...flags, seed }),
-    addresses: { listen: listen ? [...await listenAddrs(flags), ...flags.relays.map(relay => `${relay}/p2p-circuit`)] : [] },
+    addresses: {
+      listen: listen ? [...listens, ...flags.relays.map(relay => `${relay}/p2p-circuit`)] : [],
+      // Otherwise it tells nobody of an address on the Internet before AutoNAT has been there.
+      appendAnnounce: flags['hole-punch'] && flags.port !== 0 ? listens.filter(addr => !/\/(0\.0\.0\.0|::)\//.test(addr)) : []
+    },
     transports: [...await makeTransports(flags.dials), ...(flags.circuits ? [circuitRelayTransport()] : [])],
     connectionProtector: flags.pnet == null ? undefined : preSharedKey({ psk: readFileSync(flags.pnet) }),
     connectionEncrypters: securities[flags.security](),
@@ -61,6 +67,7 @@ export async function startNode (flags, { listen = false, seed = flags.seed } = 
       identifyPush: identifyPush(),
       ping: ping({ timeout: LONG_MS }),
       ...(flags.autonat != null && makeAutoNAT(flags.autonat)),
+      ...(flags['hole-punch'] && { dcutr: dcutr() }),
       ...(flags['relay-service'] && { relay: relayService(flags) }),
       ...(flags.dht != null && { dht: makeDHT(flags) }),
       ...(flags.delegated != null && { delegated: makeDelegated(flags) }),

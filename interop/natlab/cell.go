@@ -26,6 +26,13 @@ var links = []struct {
 	{"lossy", lan.Shape{Delay: 20 * time.Millisecond, Jitter: 30 * time.Millisecond, Loss: 0.02}},
 }
 
+// open is no router at all: the host is on the Internet, and tells others so.
+const open lan.NAT = "open"
+
+// punchers are the peers that dial from the port they listen on. Only they get
+// through a NAT; of a pair with another, that one has to be open.
+var punchers = []string{peers.Xnode, "go"}
+
 // pair are the peers of a cell.
 type pair struct {
 	name              string
@@ -36,7 +43,9 @@ type pair struct {
 // the others, too: who dials is named first.
 func pairsOf(chosen []peers.Peer, mixed bool) (list []pair) {
 	for _, p := range chosen {
-		list = append(list, pair{p.Name, p, p, p})
+		if slices.Contains(punchers, p.Name) {
+			list = append(list, pair{p.Name, p, p, p})
+		}
 	}
 	if !mixed {
 		return list
@@ -46,6 +55,11 @@ func pairsOf(chosen []peers.Peer, mixed bool) (list []pair) {
 		list = append(list, pair{own.Name + ">" + p.Name, own, p, own}, pair{p.Name + ">" + own.Name, p, own, own})
 	}
 	return list
+}
+
+// goes reports whether the pair can be tried with such routers.
+func (p pair) goes(a, b lan.NAT) bool {
+	return (a == open || slices.Contains(punchers, p.dials.Name)) && (b == open || slices.Contains(punchers, p.has.Name))
 }
 
 // cell is one combination, tried several times.
@@ -79,22 +93,33 @@ type cell struct {
 // routers. One whose ports nobody can know may speak first to who takes from
 // anybody.
 func possible(a, b lan.NAT) bool {
+	if a == open || b == open {
+		return true
+	}
 	if a == lan.Symmetric {
 		return b == lan.FullCone
 	}
 	return b != lan.Symmetric || a == lan.FullCone
 }
 
+// kinds are the routers of the cells.
+var kinds = []lan.NAT{lan.Cone, lan.FullCone, lan.Symmetric, open}
+
 // cellsOf lists the combinations that have, of each property, one of the words that
 // are given for it.
 func cellsOf(pairs []pair, words []string) (cells []*cell, err error) {
-	kinds := []lan.NAT{lan.Cone, lan.FullCone, lan.Symmetric}
 	known := map[string]int{} // which property a word is of
 	for _, a := range kinds {
 		for _, b := range kinds {
+			if a == open && b == open {
+				continue // nothing to be punched
+			}
 			for _, transport := range []string{"quic", "tcp"} {
 				for _, link := range links {
 					for _, p := range pairs {
+						if !p.goes(a, b) {
+							continue
+						}
 						c := &cell{
 							Peer: p.name, Routers: fmt.Sprintf("%s-%s", a, b), Transport: transport, Link: link.name,
 							Possible: possible(a, b), peers: p, dials: a, has: b, shape: link.shape,

@@ -36,9 +36,10 @@ type lab struct {
 
 // side is a network behind a router, and the host on it.
 type side struct {
-	router *lan.Router
+	router *lan.Router // nil if there is none, and the host is outside
 	host   *lan.Host
 	uplink *lan.Wire
+	addr   netip.Addr // that the host listens on
 }
 
 // newLab makes a lab. Its name must be no other lab's.
@@ -63,13 +64,25 @@ func newLab(ctx context.Context, name string, a, b lan.NAT, uplink lan.Shape) (l
 	}
 	l.relayAddr = link.Addrs[0].Addr()
 	for i, kind := range []lan.NAT{a, b} {
+		s := &l.sides[i]
+		s.uplink, s.addr = lan.NewWire(uplink), netip.IPv4Unspecified()
+		l.closers = append(l.closers, s.uplink)
+		if kind == open {
+			if s.host, err = lan.NewHost(ctx); err != nil {
+				return l, err
+			}
+			l.closers = append(l.closers, s.host)
+			link, err := s.host.JoinOver(ctx, public, s.uplink)
+			if err != nil {
+				return l, err
+			}
+			s.addr = link.Addrs[0].Addr()
+			continue
+		}
 		private, err := lan.New(ctx, fmt.Sprintf("lan%s%c", name, 'a'+i), inside[i], netip.Prefix{})
 		if err != nil {
 			return l, err
 		}
-		s := &l.sides[i]
-		s.uplink = lan.NewWire(uplink)
-		l.closers = append(l.closers, s.uplink)
 		if s.router, err = lan.NewRouter(ctx, private, public, kind, s.uplink); err != nil {
 			return l, err
 		}
@@ -122,12 +135,17 @@ type outcome struct {
 // port. The routers have forgotten what there was before.
 func (l *lab) punch(ctx context.Context, c *cell, relay string, port int, wait time.Duration) (o outcome, err error) {
 	for _, s := range l.sides {
+		if s.router == nil {
+			continue
+		}
 		if err := s.router.Forget(ctx); err != nil {
 			return o, err
 		}
 	}
-	listen := []string{"--transport", c.Transport, "--ip", "0.0.0.0", "--port", strconv.Itoa(port)}
-	b, err := l.serve(ctx, l.sides[1].host, c.peers.has, append([]string{"--reserve", relay, "--hole-punch"}, listen...)...)
+	listen := func(i int) []string {
+		return []string{"--transport", c.Transport, "--ip", l.sides[i].addr.String(), "--port", strconv.Itoa(port)}
+	}
+	b, err := l.serve(ctx, l.sides[1].host, c.peers.has, append([]string{"--reserve", relay, "--hole-punch"}, listen(1)...)...)
 	if err != nil {
 		return o, err
 	}
@@ -136,7 +154,7 @@ func (l *lab) punch(ctx context.Context, c *cell, relay string, port int, wait t
 	if at < 0 {
 		return o, fmt.Errorf("%s has no address behind the relay: %s", c.Peer, b.addrs)
 	}
-	words := append([]string{"dial-through", b.addrs[at], "--wait", strconv.Itoa(int(wait.Seconds()))}, listen...)
+	words := append([]string{"dial-through", b.addrs[at], "--wait", strconv.Itoa(int(wait.Seconds()))}, listen(0)...)
 	// Peers have time-outs of their own; this one is for what hangs in spite of it.
 	ctx, cancel := context.WithTimeoutCause(ctx, wait+runTime, fmt.Errorf("no answer %v after the wait", runTime))
 	defer cancel()
