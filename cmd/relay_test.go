@@ -17,7 +17,7 @@ func TestRelay(t *testing.T) {
 	r, b, alone := newNode(t), newNode(t), newNode(t)
 	relay := r.run("-c", r.write("node.json", inNode(`"listen":["/ip4/127.0.0.1/tcp/0"],"nat":{"relay":{"service":{"reservations":7}}},"protocols":{"ping":{}}`)))
 	circuit := relay.addrs[0] + "/p2p-circuit"
-	behind := b.run("-c", b.write("node.json", inNode(`"listen":["`+circuit+`"],"nat":{"relay":{}},"protocols":{"ping":{}}`)))
+	behind := b.run("-c", b.write("node.json", inNode(`"listen":["/ip4/127.0.0.1/tcp/0","`+circuit+`"],"nat":{"relay":{}},"protocols":{"ping":{}}`)))
 	addr := circuit + "/p2p/" + behind.id
 
 	var at core.RelayStats

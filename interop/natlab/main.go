@@ -4,7 +4,7 @@
 // behind a router with NAT, and a network between them that stands for the
 // Internet. All of it is made of network namespaces, see interop/internal/lan.
 //
-//	go run ./interop/natlab [punch] [recover] [reach] [--peers go] [--only quic,cone-cone,clean] [--runs 10] [--mixed]
+//	go run ./interop/natlab [punch] [recover] [reach] [relays] [--peers go] [--only quic,cone-cone,clean] [--runs 10] [--mixed]
 //
 // punch: a node behind one router dials one behind another through a relay, and both
 // try to make a direct connection of it (DCUtR). It fails if this project's peer
@@ -17,6 +17,9 @@
 // reach: a node behind a router finds out whether it can be reached, and asks the
 // router for its ports. It fails if it finds out what is not so, or if the router
 // forwards ports after the node has ended.
+//
+// relays: a node behind a router, with configs/private-node.json, finds relays in the
+// DHT, and others when they die. It fails if it is not reached through them.
 package main
 
 import (
@@ -74,9 +77,10 @@ const (
 	partPunch   = "punch"
 	partRecover = "recover"
 	partReach   = "reach"
+	partRelays  = "relays"
 )
 
-var parts = []string{partPunch, partRecover, partReach}
+var parts = []string{partPunch, partRecover, partReach, partRelays}
 
 // options say what is tried.
 type options struct {
@@ -159,6 +163,7 @@ type report struct {
 	Punch   []*cell     `json:"punch,omitempty"`
 	Recover []*recovery `json:"recover,omitempty"`
 	Reach   []*reaching `json:"reach,omitempty"`
+	Relays  []*relaying `json:"relays,omitempty"`
 }
 
 // run tries everything and prints what came of it.
@@ -207,6 +212,17 @@ func (o *options) run(ctx context.Context, chosen []peers.Peer, binary string) (
 		}
 		failed = failed || !c.OK
 		return fmt.Sprintf("%s: %s after %.1f s %s", c, c.Got, c.After, c.Error)
+	})
+	if slices.Contains(o.parts, partRelays) {
+		r.Relays = relayings()
+	}
+	o.each(len(r.Relays), func(i int) string {
+		c := r.Relays[i]
+		if err := c.try(ctx, i, binary); err != nil {
+			c.OK, c.Error = false, err.Error()
+		}
+		failed = failed || !c.OK
+		return fmt.Sprintf("%s: places after %.1f s, others after %.1f s %s", c, c.Found, c.Again, c.Error)
 	})
 	if err := ctx.Err(); err != nil {
 		return true, context.Cause(ctx)

@@ -53,6 +53,15 @@ func (r *report) print(out io.Writer) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.1f\t%d\t%s\n", c.Router, c.Method, c.Want, c.Got, c.After, len(c.Mapped), mark(c.OK))
 	}
+	if len(r.Relays) > 0 {
+		fmt.Fprintln(w, "\nrouter\tplaces at relays after s\tat others after s\t")
+	}
+	for _, c := range r.Relays {
+		if c.Error != "" {
+			errs = append(errs, fmt.Sprintf("%s: %s", c, c.Error))
+		}
+		fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%s\n", c.Router, c.Found, c.Again, mark(c.OK))
+	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
