@@ -14,7 +14,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
 
 build: ## bin/xnode, the standard distribution
-	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/xnode ./cmd/xnode
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w -funcalign=16' -o bin/xnode ./cmd/xnode
 
 test: ## all tests, with the race detector
 	go test -race ./...

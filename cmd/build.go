@@ -33,7 +33,10 @@ Go, and no network for what is in Go's module cache.
   xnode build --preset minimal --with example.org/mine@v1.2.0 -o mynode
   xnode build --with example.org/mine=../mine --without xnode.muxer.mplex
 
-The presets are ` + strings.Join(builder.Presets(), ", ") + `. A manifest has the same keys, to be committed:
+The presets are ` + strings.Join(builder.Presets(), ", ") + `. The
+minimal one is built for size: without HTTP/2, with the tag nethttpomithttp2, and
+without inlining in what is not called for every message.
+A manifest has the same keys, to be committed:
 
   {"preset": "minimal", "with": ["example.org/mine@v1.2.0"], "output": "mynode"}
 
@@ -47,6 +50,7 @@ that too, and the build is the same everywhere, without a network too.`,
 	f := cmd.Flags()
 	f.StringArrayVar(&m.With, "with", nil, "a package with modules: PACKAGE[@VERSION][=PATH]; may be repeated")
 	f.StringArrayVar(&m.Without, "without", nil, "the ID of a module to leave out; may be repeated")
+	f.StringArrayVar(&m.Tags, "tag", nil, "a build tag for the go command; may be repeated")
 	f.StringVar(&m.Preset, "preset", "", "the modules to begin with (default standard)")
 	f.StringVarP(&m.Output, "output", "o", "", "the binary (default xnode)")
 	f.StringVar(&m.Xnode, "xnode", "", "the folder of a checkout of xnode to build from (default: this version, or the checkout this binary is from)")
@@ -66,6 +70,7 @@ func (c *cli) build(ctx context.Context, flags builder.Manifest, file string, dr
 			return fmt.Errorf("%s: %w", file, err)
 		}
 		m.With, m.Without = append(m.With, flags.With...), append(m.Without, flags.Without...)
+		m.Tags = append(m.Tags, flags.Tags...)
 		for _, o := range []struct{ flag, to *string }{{&flags.Preset, &m.Preset}, {&flags.Output, &m.Output}, {&flags.Xnode, &m.Xnode}} {
 			if *o.flag != "" {
 				*o.to = *o.flag

@@ -15,15 +15,15 @@ import (
 //go:generate go run ./internal/docgen -o docs.json ./xnode
 //go:generate go run ./xnode docs --md ../docs/modules
 
-// ownDocs is what is written in the source about the modules of this
-// repository.
+// Docs is what is written in the source about the modules of this repository, for
+// [Main]. A binary that 'xnode build' makes has that of its own modules instead.
 //
 //go:embed docs.json
-var ownDocs []byte
+var Docs []byte
 
 // reference is the manual of the modules in this binary.
 func (c *cli) reference() (*reference.Reference, error) {
-	return reference.New(append([][]byte{ownDocs}, c.docs...)...)
+	return reference.New(c.docs...)
 }
 
 func (c *cli) docsCommand() *cobra.Command {

@@ -23,8 +23,8 @@ const defaultTimeout = time.Minute
 
 // Main runs the command that the arguments name and exits: with 0 if it went
 // well, 1 if it or a node's start failed, 2 if a node was forced to quit, 3 if
-// it failed to quit cleanly. In docs is what 'xnode docs' shows of modules that
-// are not xnode's own, as 'xnode build' embeds it.
+// it failed to quit cleanly. In docs is what 'xnode docs' has to say about modules
+// and their keys, such as [Docs]; without it, it shows what keys there are.
 func Main(docs ...[]byte) {
 	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, docs: docs}
 	if err := c.root().Execute(); err != nil {

@@ -3,10 +3,8 @@
 package xnodecmd
 
 import (
-	"cmp"
 	"reflect"
 	"runtime/debug"
-	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -95,7 +93,6 @@ func listModules() []moduleInfo {
 		path, v := owner(build, t.PkgPath())
 		list = append(list, moduleInfo{id, t.PkgPath(), v, path == ownModule || path == caddyModule, core.StabilityOf(id)})
 	}
-	slices.SortFunc(list, func(a, b moduleInfo) int { return cmp.Compare(a.ID, b.ID) })
 	return list
 }
 

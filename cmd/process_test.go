@@ -28,7 +28,7 @@ const asCommand = "XNODE_TEST_COMMAND"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
-		xnodecmd.Main()
+		xnodecmd.Main(xnodecmd.Docs)
 	}
 	os.Exit(m.Run())
 }

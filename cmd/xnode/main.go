@@ -30,4 +30,4 @@ import (
 	_ "github.com/xnode-p2p/xnode/modules/standard"
 )
 
-func main() { xnodecmd.Main() }
+func main() { xnodecmd.Main(xnodecmd.Docs) }

@@ -29,14 +29,13 @@ type Result struct {
 // says. With dry, nothing is compiled.
 func Build(ctx context.Context, m *Manifest, src Source, sums []byte, dry bool) (r *Result, err error) {
 	err = inWorkspace(ctx, m, src, sums, func(w *workspace, imports []string) (err error) {
-		if len(m.With) > 0 {
-			// What others' modules have written about themselves goes into the binary.
-			if _, err := w.goTool(ctx, "run", Xnode+"/cmd/internal/docgen", "-not", Xnode, "-o", "docs.json", "."); err != nil {
-				return err
-			}
-			if err := w.writeMain(imports, true); err != nil {
-				return err
-			}
+		// What the modules have written about themselves goes into the binary, and of
+		// no others.
+		if _, err := w.goTool(ctx, "run", Xnode+"/cmd/internal/docgen", "-o", "docs.json", "."); err != nil {
+			return err
+		}
+		if err := w.writeMain(imports, true); err != nil {
+			return err
 		}
 		r, err = w.result(ctx, m, imports, dry)
 		return err
@@ -73,12 +72,16 @@ func inWorkspace(ctx context.Context, m *Manifest, src Source, sums []byte, f fu
 		}
 		withs = append(withs, w)
 	}
+	tags, err := m.tags()
+	if err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "xnode-build-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // the system clears its folder in the end
-	w := &workspace{dir: dir}
+	w := &workspace{dir, tags}
 	if err := w.write(ctx, src, withs, sums); err != nil {
 		return err
 	}
@@ -109,7 +112,7 @@ func (w *workspace) result(ctx context.Context, m *Manifest, imports []string, d
 		return nil, err
 	}
 	if !dry {
-		if err := w.compile(ctx, r); err != nil {
+		if err := w.compile(ctx, m, r); err != nil {
 			return nil, err
 		}
 	}
@@ -122,9 +125,16 @@ func (w *workspace) result(ctx context.Context, m *Manifest, imports []string, d
 }
 
 // compile builds the binary: the same bytes wherever it is built.
-func (w *workspace) compile(ctx context.Context, r *Result) error {
-	_, err := w.goTool(ctx, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", r.Output, ".")
+func (w *workspace) compile(ctx context.Context, m *Manifest, r *Result) error {
+	_, preset, err := m.preset()
 	if err != nil {
+		return err
+	}
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid= -funcalign=16", "-o", r.Output}
+	for _, cold := range preset.cold {
+		args = append(args, "-gcflags="+cold+"=-l") // without inlining
+	}
+	if _, err := w.goTool(ctx, append(args, ".")...); err != nil {
 		if strings.Contains(err.Error(), "undefined: core.") || strings.Contains(err.Error(), "does not implement") {
 			return fmt.Errorf("%w\na module may have been written for another version of xnode than this one; see its README", err)
 		}
@@ -140,14 +150,11 @@ func (w *workspace) compile(ctx context.Context, r *Result) error {
 
 // imports lists the packages with modules.
 func (w *workspace) imports(ctx context.Context, m *Manifest, withs []with) ([]string, error) {
-	name := m.Preset
-	if name == "" {
-		name = "standard"
+	name, preset, err := m.preset()
+	if err != nil {
+		return nil, err
 	}
-	folders, ok := presets[name]
-	if !ok {
-		return nil, fmt.Errorf("there is no preset %q; choose one of %s", name, strings.Join(Presets(), ", "))
-	}
+	folders := preset.folders
 	if name == "standard" {
 		out, err := w.goTool(ctx, "list", "-f", `{{join .Imports "\n"}}`, Xnode+"/modules/standard")
 		if err != nil {

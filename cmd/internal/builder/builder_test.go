@@ -27,7 +27,7 @@ func TestReadManifest(t *testing.T) {
 		t.Errorf("%+v, %v", m, err)
 	}
 	for _, tc := range []struct{ text, want string }{
-		{`{"presets": "minimal"}`, `unknown field "presets"; the keys are preset, with, without, output and xnode`},
+		{`{"presets": "minimal"}`, `unknown field "presets"; the keys are preset, with, without, tags, output and xnode`},
 		{`{"with": "example.org/a"}`, "cannot unmarshal string"},
 		{`{} {}`, "text after"},
 		{`preset: minimal`, "invalid character"},
@@ -51,6 +51,7 @@ func TestRefuses(t *testing.T) {
 		{"an empty path", Manifest{With: []string{"example.org/a="}}, "path is empty"},
 		{"a folder without a Go module", Manifest{With: []string{"example.org/a=" + t.TempDir()}}, "no Go module"},
 		{"another Go module", Manifest{With: []string{"example.org/a=" + checkout(t).Dir}}, "example.org/a is not in the Go module " + Xnode},
+		{"no build tag", Manifest{Tags: []string{"a -toolexec=b"}}, `"a -toolexec=b" is no build tag`},
 		{"one twice", Manifest{Preset: "minimal", With: []string{Xnode + "/modules/protocol/ping"}}, "listed twice"},
 		{"what another is built on", Manifest{Preset: "dht", Without: []string{"xnode.security.tls"}}, `without "xnode.security.tls": ` + Xnode + "/modules/transport/quic is built on it"},
 		{"a package that is nowhere", Manifest{Preset: "minimal", With: []string{Xnode + "/modules/protocol/nosuch"}}, "nosuch"},
@@ -63,6 +64,20 @@ func TestRefuses(t *testing.T) {
 	}
 	if _, err := Build(t.Context(), &Manifest{}, Source{Dir: t.TempDir()}, nil, true); err == nil {
 		t.Error("a folder without xnode is a source of it")
+	}
+}
+
+// The smallest useful node is a download of 16 MB at most.
+func TestMinimalIsSmall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a binary")
+	}
+	r, err := Build(t.Context(), &Manifest{Preset: "minimal", Output: filepath.Join(t.TempDir(), "node")}, checkout(t), nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Size > 16e6 {
+		t.Errorf("%.2f MB", float64(r.Size)/1e6)
 	}
 }
 

@@ -7,11 +7,13 @@ package builder
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -26,6 +28,8 @@ type Manifest struct {
 	With []string `json:"with,omitempty"`
 	// Without are the IDs of modules of the preset that are left out.
 	Without []string `json:"without,omitempty"`
+	// Tags are build tags for the Go command, besides those of the preset.
+	Tags []string `json:"tags,omitempty"`
 	// Output is the binary, relative to the manifest. Default: xnode.
 	Output string `json:"output,omitempty"`
 	// Xnode is the folder of a checkout to build from, relative to the
@@ -40,7 +44,7 @@ func ReadManifest(text []byte, dir string) (*Manifest, error) {
 	d.DisallowUnknownFields()
 	m := new(Manifest)
 	if err := d.Decode(m); err != nil {
-		return nil, fmt.Errorf("%w; the keys are preset, with, without, output and xnode", err)
+		return nil, fmt.Errorf("%w; the keys are preset, with, without, tags, output and xnode", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("there is text after the manifest's end; remove it")
@@ -85,15 +89,53 @@ func parseWith(text string) (with, error) {
 	return w, nil
 }
 
-// presets are sets of modules of this repository, as folders below modules. The
-// standard one is the package of that name and what it imports.
-var presets = map[string][]string{
-	"none":    {},
-	"minimal": {"identity/file", "muxer/yamux", "protocol/ping", "security/noise", "transport/tcp"},
-	"dht": {"discovery/bootstrap", "discovery/mdns", "identity/file", "muxer/yamux", "protocol/ping", "record/ipns", "record/pk", "routing/kad",
-		"security/noise", "security/tls", "storage/bbolt", "storage/memory", "transport/quic", "transport/tcp"},
-	"standard": nil,
+// preset is a set of modules of this repository, as folders below modules.
+type preset struct {
+	folders []string
+	// tags are build tags, and cold the packages that are compiled for size:
+	// nothing in them is done for every message.
+	tags, cold []string
 }
+
+// presets are those that there are. The standard one is the package of that name
+// and what it imports.
+var presets = map[string]preset{
+	"none": {},
+	// Its only web server is the admin API, on a unix socket, where nobody speaks
+	// HTTP/2: half a megabyte less.
+	"minimal": {
+		folders: []string{"identity/file", "muxer/yamux", "protocol/ping", "security/noise", "transport/tcp"},
+		tags:    []string{"nethttpomithttp2"},
+		cold: []string{Xnode + "/cmd/...", "github.com/caddyserver/...", "github.com/mholt/acmez/...", "github.com/miekg/dns/...",
+			"github.com/prometheus/...", "github.com/spf13/...", "google.golang.org/protobuf/..."},
+	},
+	"dht": {folders: []string{"discovery/bootstrap", "discovery/mdns", "identity/file", "muxer/yamux", "protocol/ping", "record/ipns", "record/pk",
+		"routing/kad", "security/noise", "security/tls", "storage/bbolt", "storage/memory", "transport/quic", "transport/tcp"}},
+	"standard": {},
+}
+
+// preset is the one that a manifest begins with, and its name.
+func (m *Manifest) preset() (string, preset, error) {
+	name := cmp.Or(m.Preset, "standard")
+	p, ok := presets[name]
+	if !ok {
+		return name, p, fmt.Errorf("there is no preset %q; choose one of %s", name, strings.Join(Presets(), ", "))
+	}
+	return name, p, nil
+}
+
+// tags are the build tags of the preset and those that were named.
+func (m *Manifest) tags() ([]string, error) {
+	_, p, err := m.preset()
+	for _, tag := range m.Tags {
+		if !tagForm.MatchString(tag) {
+			return nil, fmt.Errorf("tags: %q is no build tag; write one of letters, digits, _ and .", tag)
+		}
+	}
+	return slices.Concat(p.tags, m.Tags), err
+}
+
+var tagForm = regexp.MustCompile(`^[\pL\pN_.]+$`)
 
 // Presets are their names.
 func Presets() []string {

@@ -25,14 +25,17 @@ const noVersion = "v0.0.0"
 // Source is where xnode itself is from: a version, or the folder of a checkout.
 type Source struct{ Version, Dir string }
 
-// workspace is the folder of a main package.
-type workspace struct{ dir string }
+// workspace is the folder of a main package, and the build tags for it.
+type workspace struct {
+	dir  string
+	tags []string
+}
 
 // command is a call of the go command there.
 func (w *workspace) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = w.dir
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod")
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod -tags="+strings.Join(w.tags, ","))
 	if os.Getenv("CGO_ENABLED") == "" {
 		cmd.Env = append(cmd.Env, "CGO_ENABLED=0")
 	}

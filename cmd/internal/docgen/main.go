@@ -7,8 +7,7 @@
 //	go run github.com/xnode-p2p/xnode/cmd/internal/docgen -o docs.json PACKAGE…
 //
 // It looks at those packages and all they import whose Go module uses xnode's
-// core. What a field is, the binary knows itself; here is only prose. With -not
-// MODULE what is in that Go module is left out: its prose is embedded already.
+// core. What a field is, the binary knows itself; here is only prose.
 package main
 
 import (
@@ -21,21 +20,20 @@ import (
 
 func main() {
 	out := flag.String("o", "docs.json", "the file to write")
-	not := flag.String("not", "", "a Go module to leave out")
 	flag.Parse()
-	if err := generate(*out, *not, flag.Args()); err != nil {
+	if err := generate(*out, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "docgen:", err)
 		os.Exit(1)
 	}
 }
 
-func generate(out, not string, patterns []string) error {
+func generate(out string, patterns []string) error {
 	packages, err := list(patterns)
 	if err != nil {
 		return err
 	}
 	p := newProse()
-	for _, pkg := range own(packages, not) {
+	for _, pkg := range own(packages) {
 		if err := p.read(pkg); err != nil {
 			return err
 		}

@@ -50,16 +50,14 @@ func list(patterns []string) ([]goPackage, error) {
 	}
 }
 
-// own picks the packages of Go modules that use xnode's core, but for one Go
-// module that is not wanted.
-func own(packages []goPackage, not string) []goPackage {
+// own picks the packages of Go modules that use xnode's core.
+func own(packages []goPackage) []goPackage {
 	uses := make(map[string]bool)
 	for _, p := range packages {
 		if p.Module != nil && (p.ImportPath == core || slices.Contains(p.Imports, core)) {
 			uses[p.Module.Path] = true
 		}
 	}
-	delete(uses, not)
 	return slices.DeleteFunc(packages, func(p goPackage) bool {
 		return p.Module == nil || !uses[p.Module.Path] || strings.HasPrefix(p.ImportPath+"/", commands+"/")
 	})

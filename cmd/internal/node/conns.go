@@ -28,9 +28,9 @@ type Conn struct {
 	Security  string `json:"security,omitempty"`
 	Muxer     string `json:"muxer,omitempty"`
 	// Agent and Protocols are what the peer says of itself.
-	Agent     string   `json:"agent,omitempty"`
-	Protocols []string `json:"protocols"`
-	Streams   []Stream `json:"streams"`
+	Agent     string    `json:"agent,omitempty"`
+	Protocols []string  `json:"protocols"`
+	Streams   []*Stream `json:"streams"`
 }
 
 // Stream is one open stream of a connection.
@@ -40,22 +40,22 @@ type Stream struct {
 }
 
 // Conns lists a host's connections by address and peer.
-func Conns(h *host.Host) []Conn {
-	list := []Conn{}
+func Conns(h *host.Host) []*Conn {
+	list := []*Conn{}
 	for _, c := range h.Conns() {
 		list = append(list, describe(h, c))
 	}
-	slices.SortFunc(list, func(a, b Conn) int {
+	slices.SortFunc(list, func(a, b *Conn) int {
 		return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.Peer, b.Peer), a.Opened.Compare(b.Opened))
 	})
 	return list
 }
 
 // describe describes a connection.
-func describe(n core.Node, c core.Conn) Conn {
+func describe(n core.Node, c core.Conn) *Conn {
 	id, stat := c.RemotePeer(), c.Stat()
 	addr, _ := peer.SplitAddr(c.RemoteMultiaddr())
-	out := Conn{
+	out := &Conn{
 		Peer:      id.String(),
 		Addr:      text(addr),
 		LocalAddr: text(c.LocalMultiaddr()),
@@ -67,12 +67,12 @@ func describe(n core.Node, c core.Conn) Conn {
 		Muxer:     stat.Muxer,
 		Agent:     wire.Text(n.PeerAgent(id), maxName),
 		Protocols: names(n.PeerProtocols(id)),
-		Streams:   []Stream{},
+		Streams:   []*Stream{},
 	}
 	for _, s := range c.Streams() {
-		out.Streams = append(out.Streams, Stream{wire.Text(s.Protocol(), maxName), s.Direction().String()})
+		out.Streams = append(out.Streams, &Stream{wire.Text(s.Protocol(), maxName), s.Direction().String()})
 	}
-	slices.SortFunc(out.Streams, func(a, b Stream) int {
+	slices.SortFunc(out.Streams, func(a, b *Stream) int {
 		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Direction, b.Direction))
 	})
 	return out
@@ -86,7 +86,7 @@ type Addrs struct {
 	Local  []string `json:"local"`
 	Listen []string `json:"listen"`
 	// Known are the peers whose addresses are known.
-	Known []KnownPeer `json:"known"`
+	Known []*KnownPeer `json:"known"`
 }
 
 // KnownPeer is a peer and its known addresses, without /p2p.
@@ -101,11 +101,11 @@ func AddrsOf(h *host.Host) Addrs {
 		Peer:   h.ID().String(),
 		Local:  texts(h.Addrs(), h.ID()),
 		Listen: texts(h.ListenAddrs(), ""),
-		Known:  []KnownPeer{},
+		Known:  []*KnownPeer{},
 	}
 	for _, id := range h.KnownPeers() {
-		a.Known = append(a.Known, KnownPeer{id.String(), texts(h.PeerAddrs(id), "")})
+		a.Known = append(a.Known, &KnownPeer{id.String(), texts(h.PeerAddrs(id), "")})
 	}
-	slices.SortFunc(a.Known, func(x, y KnownPeer) int { return cmp.Compare(x.Peer, y.Peer) })
+	slices.SortFunc(a.Known, func(x, y *KnownPeer) int { return cmp.Compare(x.Peer, y.Peer) })
 	return a
 }

@@ -24,7 +24,7 @@ type Discovered struct {
 }
 
 // DiscoveredPeers lists the peers that the modules of a host have found.
-func DiscoveredPeers(h *host.Host) []Discovered {
+func DiscoveredPeers(h *host.Host) []*Discovered {
 	found := make(map[peer.ID]*Discovered)
 	for _, m := range h.Modules() {
 		finder, ok := m.(core.PeerDiscovery)
@@ -41,14 +41,14 @@ func DiscoveredPeers(h *host.Host) []Discovered {
 			d.Addrs = append(d.Addrs, texts(p.Peer.Addrs, "")...)
 		}
 	}
-	list := make([]Discovered, 0, len(found))
+	list := make([]*Discovered, 0, len(found))
 	for _, d := range found {
 		slices.Sort(d.Sources)
 		d.Sources = slices.Compact(d.Sources)
 		slices.Sort(d.Addrs)
 		d.Addrs = slices.Compact(d.Addrs)
-		list = append(list, *d)
+		list = append(list, d)
 	}
-	slices.SortFunc(list, func(a, b Discovered) int { return cmp.Compare(a.Peer, b.Peer) })
+	slices.SortFunc(list, func(a, b *Discovered) int { return cmp.Compare(a.Peer, b.Peer) })
 	return list
 }

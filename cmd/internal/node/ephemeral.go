@@ -85,17 +85,24 @@ func silence() *caddy.Logging {
 // available loads the modules of a kind that work without configuration.
 func available[T any](l core.Loader) []core.Loaded[T] {
 	var list []core.Loaded[T]
-	for _, info := range caddy.GetModules(core.Namespace[T]()) {
-		name := info.ID.Name()
-		if slices.Contains(never, name) {
-			continue
-		}
+	for _, name := range candidates(core.Namespace[T]()) {
 		loaded, err := core.Map[T]{name: json.RawMessage("{}")}.Load(l)
 		if err == nil {
 			list = append(list, loaded...)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b core.Loaded[T]) int { return place(a.Name) - place(b.Name) })
+	return list
+}
+
+// candidates are the names of the modules of a kind, in the order of preference.
+func candidates(namespace string) []string {
+	var list []string
+	for _, info := range caddy.GetModules(namespace) {
+		if name := info.ID.Name(); !slices.Contains(never, name) {
+			list = append(list, name)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b string) int { return place(a) - place(b) })
 	return list
 }
 

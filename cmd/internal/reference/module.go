@@ -3,7 +3,6 @@
 package reference
 
 import (
-	"cmp"
 	"reflect"
 	"slices"
 	"strings"
@@ -63,7 +62,6 @@ func (r *Reference) Modules() []Module {
 			list = append(list, m)
 		}
 	}
-	slices.SortFunc(list, func(a, b Module) int { return cmp.Compare(a.ID, b.ID) })
 	return list
 }
 

@@ -44,7 +44,7 @@ type worth struct {
 	opened time.Time
 }
 
-func (a worth) compare(b worth) int {
+func (a *worth) compare(b *worth) int {
 	return cmp.Or(
 		cmp.Compare(a.tags, b.tags),
 		cmp.Compare(a.outbound, b.outbound),
@@ -71,21 +71,21 @@ func (m *Manager) Trim(now time.Time, cands []Candidate, target int, grace time.
 		return nil
 	}
 	crowds := crowdsOf(cands)
-	list := make([]worth, 0, len(cands))
+	list := make([]*worth, 0, len(cands))
 	m.mu.Lock()
 	for i, c := range cands {
 		age := now.Sub(c.Opened)
 		if len(m.protected[c.Peer]) > 0 || age < grace {
 			continue
 		}
-		list = append(list, worth{
+		list = append(list, &worth{
 			index: i, tags: m.sum(c.Peer),
 			outbound: one(c.Direction == core.Outbound), used: one(c.Streams > 0),
 			age: bits.Len64(uint64(max(age, 0) / time.Second)), crowd: crowds[i], opened: c.Opened,
 		})
 	}
 	m.mu.Unlock()
-	slices.SortFunc(list, worth.compare)
+	slices.SortFunc(list, (*worth).compare)
 	list = list[:min(len(list), excess)]
 	closing := make([]int, len(list))
 	for i, w := range list {

@@ -187,22 +187,16 @@ func (m *Manager) seenBy(least int, listen []ma.Multiaddr) []ma.Multiaddr {
 // outsideLocked lists the endpoints that were seen for l from at least so many
 // networks, the most seen first.
 func (m *Manager) outsideLocked(l endpoint, least int) []endpoint {
-	type seen struct {
-		endpoint
-		networks int
-	}
-	var all []seen
+	list := make([]endpoint, 0, mostOutside+1)
 	for p, networks := range m.seen {
-		if p.local == l && len(networks) >= least {
-			all = append(all, seen{p.outside, len(networks)})
+		if p.local != l || len(networks) < least {
+			continue
 		}
-	}
-	slices.SortFunc(all, func(a, b seen) int {
-		return cmp.Or(cmp.Compare(b.networks, a.networks), a.ip.Compare(b.ip), cmp.Compare(a.port, b.port))
-	})
-	list := make([]endpoint, 0, mostOutside)
-	for _, s := range all[:min(len(all), mostOutside)] {
-		list = append(list, s.endpoint)
+		at, _ := slices.BinarySearchFunc(list, p.outside, func(a, b endpoint) int {
+			return cmp.Or(cmp.Compare(len(m.seen[pair{l, b}]), len(m.seen[pair{l, a}])), a.ip.Compare(b.ip), cmp.Compare(a.port, b.port))
+		})
+		list = slices.Insert(list, at, p.outside)
+		list = list[:min(len(list), mostOutside)]
 	}
 	return list
 }
