@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // placed is a document of a node that listens on a port that is free now: others
@@ -27,22 +26,6 @@ func placed(t *testing.T, keys string) string {
 		keys = ", " + keys
 	}
 	return inNode(fmt.Sprintf(`"listen": ["/ip4/127.0.0.1/tcp/%d"]`, l.Addr().(*net.TCPAddr).Port) + keys)
-}
-
-// soon waits until a command of a node says what is wanted.
-func (n *testNode) soon(what string, holds func(answer string) bool, args ...string) {
-	n.t.Helper()
-	var answer string
-	for begun := time.Now(); time.Since(begun) < patience; time.Sleep(100 * time.Millisecond) {
-		if answer = n.must(args...); holds(answer) {
-			return
-		}
-	}
-	n.t.Fatalf("%s: %v says %q", what, args, answer)
-}
-
-func has(text string) func(string) bool {
-	return func(answer string) bool { return strings.Contains(answer, text) }
 }
 
 // What has been registered at a point is there after its restart, and after a crash,

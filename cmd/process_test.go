@@ -305,3 +305,19 @@ func local(keys string) string {
 	}
 	return inNode(`"listen": ["/ip4/127.0.0.1/tcp/0"]` + keys)
 }
+
+// soon waits until a command of a node says what is wanted.
+func (n *testNode) soon(what string, holds func(answer string) bool, args ...string) {
+	n.t.Helper()
+	var answer string
+	for begun := time.Now(); time.Since(begun) < patience; time.Sleep(100 * time.Millisecond) {
+		if answer = n.must(args...); holds(answer) {
+			return
+		}
+	}
+	n.t.Fatalf("%s: %v says %q", what, args, answer)
+}
+
+func has(text string) func(string) bool {
+	return func(answer string) bool { return strings.Contains(answer, text) }
+}

@@ -7,22 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
-
-// until repeats a command until what it prints holds the text.
-func (n *testNode) until(text string, args ...string) string {
-	n.t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-		out := n.must(args...)
-		if strings.Contains(out, text) {
-			return out
-		}
-		if time.Now().After(end) {
-			n.t.Fatalf("%v: no %q in %q", args, text, out)
-		}
-	}
-}
 
 func TestPubSub(t *testing.T) {
 	a, b := newNode(t), newNode(t)
@@ -30,12 +15,22 @@ func TestPubSub(t *testing.T) {
 	q := b.run("-c", b.write("b.json", local(`"pubsub": {"gossipsub": {"topics": ["steady"]}}`)))
 	trace := a.start("pubsub", "trace", "--json")
 	protobuf := a.start("pubsub", "trace", "--protobuf")
+	for _, p := range []*process{trace, protobuf} {
+		a.soon("the trace has begun", func(string) bool {
+			select {
+			case <-p.stdout:
+				return true
+			default:
+				return false
+			}
+		}, "pubsub", "pub", "nobody", "hears")
+	}
 	sub := a.start("pubsub", "sub", "--json", "-n", "2", "news")
 	plain := a.start("pubsub", "sub", "news")
-	a.until("news\n", "pubsub", "ls")
+	a.soon("subscribed", has("news\n"), "pubsub", "ls")
 	a.must("connect", q.addrs[0])
-	b.until(p.id, "pubsub", "peers", "news")
-	a.until(q.id, "pubsub", "peers", "steady")
+	b.soon("they have met", has(p.id), "pubsub", "peers", "news")
+	a.soon("they have met", has(q.id), "pubsub", "peers", "steady")
 
 	if out := b.must("pubsub", "pub", "news", "hello\x1b[0m"); out != "published to 1 peers\n" {
 		t.Errorf("pub: %q", out)
@@ -102,7 +97,7 @@ func TestPubSubEvents(t *testing.T) {
 			`{"topics": ["other"], "count": 1}`, []string{"Content-Type", "application/json", "Accept", "text/event-stream"})
 		got <- answer{status, text, err}
 	}()
-	n.until("other", "pubsub", "ls")
+	n.soon("subscribed", has("other"), "pubsub", "ls")
 	n.must("pubsub", "pub", "other", "x")
 	if a := <-got; a.err != nil || a.status != 200 || !strings.HasPrefix(a.text, `data: {"topic":"other","data":"eA=="`) || !strings.HasSuffix(a.text, "}\n\n") {
 		t.Errorf("%+v", a)

@@ -42,7 +42,7 @@ func TestReadmeDHT(t *testing.T) {
 				}
 			case args[0] == "connect":
 				n.must("connect", first.addrs[0])
-				n.until("    bucket ", "stats", "dht")
+				n.soon("connected", has("    bucket "), "stats", "dht")
 			default:
 				stdin = strings.TrimSuffix(strings.TrimPrefix(stdin, "echo "), " | ")
 				if o := n.xnode(stdin, args...); o.code != 0 {

@@ -41,9 +41,9 @@ func TestReadmePubSub(t *testing.T) {
 				n.must("connect", first.addrs[0])
 			case args[1] == "sub":
 				sub = n.start(args...)
-				n.until(args[2]+"\n", "pubsub", "ls")
+				n.soon("subscribed", has(args[2]+"\n"), "pubsub", "ls")
 			case args[1] == "pub":
-				n.until("published to 1 peers\n", args...)
+				n.soon("they have met", has("published to 1 peers\n"), args...)
 				sub.line(sub.stdout, args[3])
 			default:
 				t.Errorf("%s: what is that?", line)
