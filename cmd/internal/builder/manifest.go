@@ -129,7 +129,7 @@ func (m *Manifest) tags() ([]string, error) {
 	_, p, err := m.preset()
 	for _, tag := range m.Tags {
 		if !tagForm.MatchString(tag) {
-			return nil, fmt.Errorf("tags: %q is no build tag; write one of letters, digits, _ and .", tag)
+			return nil, fmt.Errorf("tags: %q is no build tag; write one of letters, digits, dots and underscores", tag)
 		}
 	}
 	return slices.Concat(p.tags, m.Tags), err
