@@ -57,7 +57,7 @@ kubo: ## a Kubo node, which it builds, against xnode: the DHT, alone and with go
 mdns: ## who sees whom by multicast DNS, in network namespaces: go-, py-, js- and rust-libp2p and xnode
 	go run ./interop/mdns $(RUN)
 
-natlab: ## what a node does behind routers with NAT, in network namespaces: hole punching, lost connections
+natlab: ## what a node does behind routers with NAT, in network namespaces: hole punching, lost connections, WebRTC
 	go run ./interop/natlab $(RUN)
 
 browser: ## js-libp2p in a headless Chromium, which it installs, against xnode

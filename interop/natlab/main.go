@@ -4,7 +4,7 @@
 // behind a router with NAT, and a network between them that stands for the
 // Internet. All of it is made of network namespaces, see interop/internal/lan.
 //
-//	go run ./interop/natlab [punch] [recover] [reach] [relays] [--peers go] [--only quic,cone-cone,clean] [--runs 10] [--mixed]
+//	go run ./interop/natlab [punch] [recover] [reach] [relays] [webrtc] [--peers go] [--only quic,cone-cone,clean] [--runs 10] [--mixed]
 //
 // punch: a node behind one router dials one behind another through a relay, and both
 // try to make a direct connection of it (DCUtR). It fails if this project's peer
@@ -20,6 +20,11 @@
 //
 // relays: a node behind a router, with configs/private-node.json, finds relays in the
 // DHT, and others when they die. It fails if it is not reached through them.
+//
+// webrtc: a node behind one router dials one behind another over WebRTC, with STUN
+// and TURN servers, this project's and coturn. It fails if they do not meet in the
+// way that there is, if a connection does not survive a short break of the line or
+// is not closed after a long one, or if a node writes a password into its log.
 package main
 
 import (
@@ -78,9 +83,10 @@ const (
 	partRecover = "recover"
 	partReach   = "reach"
 	partRelays  = "relays"
+	partWebRTC  = "webrtc"
 )
 
-var parts = []string{partPunch, partRecover, partReach, partRelays}
+var parts = []string{partPunch, partRecover, partReach, partRelays, partWebRTC}
 
 // options say what is tried.
 type options struct {
@@ -164,6 +170,7 @@ type report struct {
 	Recover []*recovery `json:"recover,omitempty"`
 	Reach   []*reaching `json:"reach,omitempty"`
 	Relays  []*relaying `json:"relays,omitempty"`
+	WebRTC  []*meeting  `json:"webrtc,omitempty"`
 }
 
 // run tries everything and prints what came of it.
@@ -223,6 +230,21 @@ func (o *options) run(ctx context.Context, chosen []peers.Peer, binary string) (
 		}
 		failed = failed || !c.OK
 		return fmt.Sprintf("%s: places after %.1f s, others after %.1f s %s", c, c.Found, c.Again, c.Error)
+	})
+	if slices.Contains(o.parts, partWebRTC) {
+		r.WebRTC = meetings(o.only)
+		if _, err := exec.LookPath("turnserver"); err != nil {
+			fmt.Fprintln(o.log, "webrtc is left out: the command turnserver is missing; Debian's package is coturn")
+			r.WebRTC = nil
+		}
+	}
+	o.each(len(r.WebRTC), func(i int) string {
+		m := r.WebRTC[i]
+		if err := m.try(ctx, i, binary); err != nil {
+			m.OK, m.Error = false, err.Error()
+		}
+		failed = failed || !m.OK
+		return fmt.Sprintf("%s: %s after %.1f s %s", m, m.Got, m.After, m.Error)
 	})
 	if err := ctx.Err(); err != nil {
 		return true, context.Cause(ctx)

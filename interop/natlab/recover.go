@@ -133,12 +133,17 @@ type node struct {
 
 // startNode runs a node with a data folder of its own.
 func startNode(ctx context.Context, binary string, on *lan.Host, config string) (n *node, err error) {
+	return startDocument(ctx, binary, on, `{"apps": {"xnode": {`+config+`}}}`)
+}
+
+// startDocument is startNode with all of the configuration's document.
+func startDocument(ctx context.Context, binary string, on *lan.Host, document string) (n *node, err error) {
 	n = &node{host: on, binary: binary}
 	if n.folder, err = os.MkdirTemp("", "natlab"); err != nil {
 		return nil, err
 	}
 	file := filepath.Join(n.folder, "node.json")
-	if err := os.WriteFile(file, []byte(`{"apps": {"xnode": {`+config+`}}}`), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(document), 0o600); err != nil {
 		return nil, err
 	}
 	if out, err := n.command(ctx, "start", "-c", file).CombinedOutput(); err != nil {

@@ -62,6 +62,19 @@ func (r *report) print(out io.Writer) error {
 		}
 		fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%s\n", c.Router, c.Found, c.Again, mark(c.OK))
 	}
+	if len(r.WebRTC) > 0 {
+		fmt.Fprintln(w, "\nwebrtc, routers\tservers\tconnection\tafter s\tanswers after a cut of 5 s, s\tclosed after the cut, s\tagain after s\t")
+	}
+	for _, c := range r.WebRTC {
+		if c.Error != "" {
+			errs = append(errs, fmt.Sprintf("%s: %s", c, c.Error))
+		}
+		cut := "\t\t"
+		if c.Cut {
+			cut = fmt.Sprintf("%.1f\t%.1f\t%.1f", c.Survived, c.Closed, c.Again)
+		}
+		fmt.Fprintf(w, "%s-%s\t%s\t%s\t%.1f\t%s\t%s\n", c.Dialer, c.Dialled, c.Servers, c.Got, c.After, cut, mark(c.OK))
+	}
 	if err := w.Flush(); err != nil {
 		return err
 	}

@@ -24,6 +24,10 @@ const (
 	unsure = 5 * time.Second
 	// gatherTime bounds the wait for an answer of a STUN server.
 	gatherTime = 5 * time.Second
+	// reflexiveTime, peerTime and turnTime are how long better ways are waited for
+	// before one is taken that leads through a NAT, to where a NAT has been seen
+	// to send from, and through a TURN server.
+	reflexiveTime, peerTime, turnTime = 200 * time.Millisecond, 400 * time.Millisecond, time.Second
 	// maxChecks is how often a pair of addresses is tried.
 	maxChecks = 7
 )
@@ -99,6 +103,9 @@ func (t *Transport) newAgent(s *sockets, h hosts) (*ice.Agent, error) {
 		ice.WithDisconnectedTimeout(unsure),
 		ice.WithFailedTimeout(time.Duration(t.IdleTimeout) - unsure),
 		ice.WithMaxBindingRequests(maxChecks),
+		ice.WithSrflxAcceptanceMinWait(reflexiveTime),
+		ice.WithPrflxAcceptanceMinWait(peerTime),
+		ice.WithRelayAcceptanceMinWait(turnTime),
 		ice.WithSTUNGatherTimeout(gatherTime),
 		ice.WithLoggerFactory(pionlog.Logs{To: t.log, Secretive: true}),
 	}

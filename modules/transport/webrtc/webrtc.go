@@ -18,6 +18,10 @@
 // any, nodes connect that are on one network, or of which one has a public
 // address. Candidates that are names (mDNS) are not looked up; browsers that hide
 // their addresses behind them are reached all the same, since they send first.
+//
+// A way that is lost is used again when it is back. There is no new one for the same
+// connection (ICE restart), since the specification ends the signalling once two are
+// connected: after idle_timeout the connection is closed, and can be made anew.
 // ICE is pion's work, as are DTLS handshakes and SCTP.
 package webrtc
 
