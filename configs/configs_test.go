@@ -63,7 +63,7 @@ func forTest(t *testing.T, text []byte) []byte {
 	var document map[string]any
 	free := strings.NewReplacer(
 		"/tcp/4001", "/tcp/0", "/udp/4001", "/udp/0", `"mdns": {}`, `"mdns": {"interfaces": ["lo"]}`,
-		"/dnsaddr/bootstrap.libp2p.io", "/ip4/127.0.0.1/tcp/1",
+		"/dnsaddr/bootstrap.libp2p.io", "/ip4/127.0.0.1/tcp/1", "/dns4/relay.example.org", "/ip4/127.0.0.1",
 	).Replace(string(text))
 	if err := json.Unmarshal([]byte(free), &document); err != nil {
 		t.Fatal(err)
