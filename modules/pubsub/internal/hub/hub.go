@@ -91,6 +91,8 @@ type Hub struct {
 	node core.Node
 	self peer.ID
 	seen *seen
+	// authors are those of messages that have come.
+	authors message.Authors
 
 	ctx  context.Context // of all that runs; ends with Close
 	stop context.CancelFunc

@@ -251,5 +251,5 @@ func (h *Hub) verify(from peer.ID, m *rpc.Message) (peer.ID, error) {
 	if err != nil {
 		return "", err
 	}
-	return author, h.Policy.Verify(m)
+	return author, h.Policy.Verify(m, &h.authors)
 }

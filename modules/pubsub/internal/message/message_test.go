@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/xnode-p2p/xnode/core/peer"
@@ -31,14 +33,14 @@ func newSigner(t testing.TB, kind peer.KeyType) signer {
 var seqno = [8]byte{7: 9}
 
 // check is what a hub does with a message of a peer.
-func check(p Policy, m *rpc.Message) error {
+func check(p Policy, m *rpc.Message, authors *Authors) error {
 	if err := p.Check(m); err != nil {
 		return err
 	}
 	if _, err := Author(m); err != nil {
 		return err
 	}
-	return p.Verify(m)
+	return p.Verify(m, authors)
 }
 
 // What one node makes another one accepts, with keys of all types.
@@ -53,8 +55,11 @@ func TestOwnMessages(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := check(p, &got); err != nil {
-				t.Errorf("%s, %v: %v", name, kind, err)
+			authors := new(Authors)
+			for i := range 4 { // the key of an author is prepared with the second one
+				if err := check(p, &got, authors); err != nil {
+					t.Errorf("%s, %v, message %d: %v", name, kind, i, err)
+				}
 			}
 			if signed := len(got.Signature) > 0; signed != p.Sign {
 				t.Errorf("%s: signed %v", name, signed)
@@ -101,21 +106,35 @@ func TestEvil_G8_Malformed(t *testing.T) {
 				m.From, m.Seqno, m.Signature, m.Key = []byte{}, nil, nil, nil
 			}, ErrNoSignature, ErrSigned, nil},
 		} {
-			made, err := Policy{Sign: true, Strict: true}.New(alice, "news", []byte("hello"), seqno)
+			strict := Policy{Sign: true, Strict: true}
+			made, err := strict.New(alice, "news", []byte("hello"), seqno)
 			if err != nil {
 				t.Fatal(err)
+			}
+			// Whoever is to blame may have signed other messages before.
+			var known []*Authors
+			for before := range 3 {
+				authors := new(Authors)
+				for range before {
+					if err := check(strict, made, authors); err != nil {
+						t.Fatal(err)
+					}
+				}
+				known = append(known, authors)
 			}
 			tc.change(made)
 			made.Encode()
 			for policy, want := range map[string]error{
 				"strict_sign": tc.strictSign, "strict_no_sign": tc.strictNo, "lax_sign": tc.lax, "lax_no_sign": tc.lax,
 			} {
-				got := check(policies[policy], made)
-				if want == errAny && got != nil {
-					continue
-				}
-				if !errors.Is(got, want) {
-					t.Errorf("%v, %s, %s: got %v, want %v", kind, tc.name, policy, got, want)
+				for before, authors := range known {
+					got := check(policies[policy], made, authors)
+					if want == errAny && got != nil {
+						continue
+					}
+					if !errors.Is(got, want) {
+						t.Errorf("%v, %s, %s, after %d messages: got %v, want %v", kind, tc.name, policy, before, got, want)
+					}
 				}
 			}
 		}
@@ -179,16 +198,63 @@ func TestSignedBytes(t *testing.T) {
 	}
 }
 
+// However many authors there are, some are remembered: none but those of right
+// messages, and with their keys once they have signed again.
+func TestEvil_G8_ManyAuthors(t *testing.T) {
+	p := Policy{Sign: true, Strict: true}
+	authors := new(Authors)
+	steady := newSigner(t, peer.Ed25519)
+	id := peer.FromPublicKey(steady.PublicKey())
+	made, err := p.New(steady, "news", nil, seqno)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := *made
+	forged.Signature = make([]byte, 64)
+	if err := check(p, &forged, authors); !errors.Is(err, ErrSignature) {
+		t.Fatal(err)
+	}
+	if _, known := authors.find(id); known {
+		t.Error("who has signed nothing is remembered")
+	}
+	for i := range 4 * maxAuthors {
+		authors.remember(peer.ID(fmt.Sprint(i)), nil)
+		if i%(maxAuthors/4) != 0 {
+			continue
+		}
+		before, known := authors.find(id)
+		if known != (i > 0) || (before != nil) != (i > maxAuthors/4) {
+			t.Errorf("after %d authors: known %v, with a key %v", i, known, before != nil)
+		}
+		if err := check(p, made, authors); err != nil {
+			t.Fatal(err)
+		}
+		if key, _ := authors.find(id); before != nil && key != before {
+			t.Error("the key is prepared again")
+		}
+	}
+	if n := len(authors.young) + len(authors.old); n > maxAuthors {
+		t.Errorf("%d authors are remembered, of at most %d", n, maxAuthors)
+	}
+}
+
 func BenchmarkVerify(b *testing.B) {
 	p := Policy{Sign: true, Strict: true}
 	m, err := p.New(newSigner(b, peer.Ed25519), "news", make([]byte, 256), seqno)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := check(p, m); err != nil {
-			b.Fatal(err)
-		}
+	for name, authors := range map[string]func() *Authors{
+		"new author":   func() *Authors { return new(Authors) },
+		"known author": sync.OnceValue(func() *Authors { return new(Authors) }),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := check(p, m, authors()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

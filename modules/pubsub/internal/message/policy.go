@@ -101,8 +101,8 @@ func (p Policy) Check(m *rpc.Message) error {
 }
 
 // Verify checks the signature of a message that has passed Check, if the policy
-// wants one or the message has one.
-func (p Policy) Verify(m *rpc.Message) error {
+// wants one or the message has one. Its author is remembered.
+func (p Policy) Verify(m *rpc.Message, authors *Authors) error {
 	if len(m.Signature) == 0 {
 		return nil // Check has seen to it where it may not be
 	}
@@ -110,33 +110,24 @@ func (p Policy) Verify(m *rpc.Message) error {
 	if err != nil {
 		return err
 	}
-	key, err := keyOf(author, m.Key)
-	if err != nil {
-		return err
+	signed := append(make([]byte, 0, len(prefix)+len(m.Raw)), prefix...)
+	signed = m.AppendSigned(signed)
+	right := false
+	if len(m.Key) == 0 {
+		if right, err = authors.verify(author, signed, m.Signature); err != nil {
+			return ErrKey
+		}
+	} else {
+		key, err := peer.UnmarshalPublicKey(m.Key)
+		if err != nil || !author.Matches(key) {
+			return ErrKey
+		}
+		right = key.Verify(signed, m.Signature)
 	}
-	b := make([]byte, 0, len(prefix)+len(m.Raw))
-	b = append(b, prefix...)
-	if !key.Verify(m.AppendSigned(b), m.Signature) {
+	if !right {
 		return ErrSignature
 	}
 	return nil
-}
-
-// keyOf is the key of an author: the one that came with the message, if it is
-// the author's, or the one in the peer ID.
-func keyOf(author peer.ID, encoded []byte) (peer.PublicKey, error) {
-	if len(encoded) == 0 {
-		key, err := author.PublicKey()
-		if err != nil {
-			return nil, ErrKey
-		}
-		return key, nil
-	}
-	key, err := peer.UnmarshalPublicKey(encoded)
-	if err != nil || !author.Matches(key) {
-		return nil, ErrKey
-	}
-	return key, nil
 }
 
 // New makes a message of the node's own. Seqno is not used without a signature.
