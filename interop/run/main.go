@@ -76,10 +76,8 @@ func (m *matrix) main(ctx context.Context, names []string, asJSON bool, out io.W
 		return false, err
 	}
 	m.run(ctx, slices.DeleteFunc(slices.Clone(rows), isAutoNAT))
-	if err := m.runAutoNAT(ctx, slices.DeleteFunc(slices.Clone(rows), func(r *row) bool { return !isAutoNAT(r) })); err != nil {
-		return false, errors.Join(err, forget())
-	}
-	rows = slices.DeleteFunc(rows, func(r *row) bool { return len(r.Cells) == 0 }) // which cannot be tried here
+	lab := m.runAutoNAT(ctx, slices.DeleteFunc(slices.Clone(rows), func(r *row) bool { return !isAutoNAT(r) }))
+	rows = slices.DeleteFunc(rows, func(r *row) bool { return isAutoNAT(r) && len(r.Cells) == 0 }) // which could not be tried
 	if err := errors.Join(ctx.Err(), forget()); err != nil {
 		return false, err
 	}
@@ -94,5 +92,5 @@ func (m *matrix) main(ctx context.Context, names []string, asJSON bool, out io.W
 	for _, r := range rows {
 		failed = failed || r.failed()
 	}
-	return failed, err
+	return failed, errors.Join(err, lab)
 }

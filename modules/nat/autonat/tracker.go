@@ -41,9 +41,10 @@ type tracker struct {
 	recheck, retry time.Duration
 
 	servers []*serverState
-	targets []*target // self is the first
-	asks    int       // under way
-	moves   int       // how often the network was another
+	gone    []*serverState // who left something undone, and may come back; at most maxServers, the last at the end
+	targets []*target      // self is the first
+	asks    int            // under way
+	moves   int            // how often the network was another
 	public  core.Reachability
 	told    []report
 }
@@ -151,13 +152,13 @@ func (t *tracker) step(event any, now time.Time) []any {
 	case joined:
 		t.join(e)
 	case left:
-		t.servers = slices.DeleteFunc(t.servers, func(s *serverState) bool { return s.id == e.id })
+		t.leave(e.id)
 	case moved:
 		t.moves++
 		for _, g := range t.targets {
 			g.votes, g.verdict, g.due, g.checked = nil, core.ReachabilityUnknown, time.Time{}, time.Time{}
 		}
-		for _, s := range t.servers {
+		for _, s := range slices.Concat(t.servers, t.gone) {
 			clear(s.refused)
 		}
 	case answered:
@@ -185,7 +186,7 @@ func (t *tracker) setTargets(addrs []string) {
 		}
 	}
 	t.targets = list
-	for _, s := range t.servers {
+	for _, s := range slices.Concat(t.servers, t.gone) {
 		for a := range s.refused {
 			if t.target(a) == nil {
 				delete(s.refused, a)
@@ -203,13 +204,30 @@ func (t *tracker) target(addr string) *target {
 	return nil
 }
 
-func (t *tracker) server(id peer.ID) *serverState {
-	for _, s := range t.servers {
-		if s.id == id {
-			return s
-		}
+func (t *tracker) server(id peer.ID) *serverState { return find(t.servers, id) }
+
+func find(list []*serverState, id peer.ID) *serverState {
+	if i := slices.IndexFunc(list, func(s *serverState) bool { return s.id == id }); i >= 0 {
+		return list[i]
 	}
 	return nil
+}
+
+// leave notes that a server has gone. What it did not do is not forgotten: some end
+// the connection on which they are asked, and come back.
+func (t *tracker) leave(id peer.ID) {
+	s := t.server(id)
+	if s == nil {
+		return
+	}
+	t.servers = slices.DeleteFunc(t.servers, func(o *serverState) bool { return o == s })
+	if !s.busy && len(s.refused) == 0 {
+		return
+	}
+	if len(t.gone) >= maxServers {
+		t.gone = t.gone[1:]
+	}
+	t.gone = append(t.gone, s)
 }
 
 func (t *tracker) join(e joined) {
@@ -218,7 +236,11 @@ func (t *tracker) join(e joined) {
 		if len(t.servers) >= maxServers {
 			return
 		}
-		s = &serverState{id: e.id, refused: make(map[string]time.Time)}
+		if s = find(t.gone, e.id); s != nil {
+			t.gone = slices.DeleteFunc(t.gone, func(o *serverState) bool { return o == s })
+		} else {
+			s = &serverState{id: e.id, refused: make(map[string]time.Time)}
+		}
 		t.servers = append(t.servers, s)
 	}
 	s.network, s.first, s.second, s.observed = e.network, e.first, e.second, e.observed
@@ -228,6 +250,10 @@ func (t *tracker) join(e joined) {
 func (t *tracker) answer(e answered, now time.Time) {
 	t.asks = max(0, t.asks-1)
 	s, g := t.server(e.id), t.target(e.target)
+	here := s != nil
+	if s == nil {
+		s = find(t.gone, e.id)
+	}
 	if s != nil {
 		s.busy = false
 	}
@@ -236,11 +262,14 @@ func (t *tracker) answer(e answered, now time.Time) {
 	}
 	g.asking = max(0, g.asking-1)
 	if s == nil || e.moves != t.moves {
-		return // who has left has no say, nor has one who was asked about another network
+		return // it was asked about another network
 	}
 	if e.outcome == failed || e.outcome == refused {
 		s.refused[e.target] = now.Add(refusal)
 		return
+	}
+	if !here {
+		return // who has left has no say
 	}
 	g.checked = now
 	g.vote(vote{s.network, e.outcome == reached, now})

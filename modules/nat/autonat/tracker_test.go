@@ -180,8 +180,8 @@ func TestTrackerBounds(t *testing.T) {
 			if under != tr.asks || under > maxAsks {
 				t.Fatalf("%d questions are under way, %d are counted", under, tr.asks)
 			}
-			if len(tr.servers) > maxServers || len(tr.targets) > maxTargets {
-				t.Fatalf("%d servers, %d targets", len(tr.servers), len(tr.targets))
+			if len(tr.servers) > maxServers || len(tr.gone) > maxServers || len(tr.targets) > maxTargets {
+				t.Fatalf("%d servers, %d that have gone, %d targets", len(tr.servers), len(tr.gone), len(tr.targets))
 			}
 			for _, g := range tr.targets {
 				r, m := g.count()
@@ -192,10 +192,12 @@ func TestTrackerBounds(t *testing.T) {
 					t.Fatalf("%d and %d votes make no verdict", r, m)
 				}
 			}
-			for _, s := range tr.servers {
-				if len(s.refused) > maxTargets {
-					t.Fatalf("%d refusals", len(s.refused))
+			seen := map[peer.ID]bool{}
+			for _, s := range slices.Concat(tr.servers, tr.gone) {
+				if len(s.refused) > maxTargets || seen[s.id] {
+					t.Fatalf("%d refusals of %s, or it is known twice", len(s.refused), string(s.id))
 				}
+				seen[s.id] = true
 			}
 		}
 	})
