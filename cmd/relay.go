@@ -15,7 +15,8 @@ import (
 const relayFields = `{"service": {"max_reservations", "max_circuits", "limit": {"duration_ns", "data"},
 "reservations": [{"peer", "addr", "expires", "left", "circuits"}], "circuits":
 [{"from", "to", "opened", "limit", "forth", "back"}], "reserved", "connected",
-"refused", "bytes"}, "places": [{"relay", "expires", "addrs", "limit", "error"}]}`
+"refused", "bytes"}, "places": [{"relay", "expires", "addrs", "limit", "error",
+"asked"}]}`
 
 func (c *cli) relayCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "relay", Short: "Shows what the running node has to do with relays", Args: cobra.NoArgs,
@@ -74,7 +75,7 @@ func (c *cli) relayList(ctx context.Context) error {
 		}
 		for _, p := range s.Places {
 			if p.Err != "" {
-				row("none at\t%s\t%s", p.Relay, escapeLines(p.Err))
+				row("none at\t%s\tat %s\t%s", p.Relay, clock(p.Asked), escapeLines(p.Err))
 				continue
 			}
 			row("place at\t%s\tuntil %s\t%s", p.Relay, clock(p.Expires), limitText(p.Limit))

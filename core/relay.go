@@ -87,6 +87,8 @@ type RelayPlace struct {
 	// connections there may have.
 	Addrs []ma.Multiaddr `json:"addrs,omitempty"`
 	Limit RelayLimit     `json:"limit,omitzero"`
-	// Err is why the relay has given no place when it was asked last.
-	Err string `json:"error,omitempty"`
+	// Err is why the relay has given no place when it was asked last, Asked when
+	// that was.
+	Err   string    `json:"error,omitempty"`
+	Asked time.Time `json:"asked,omitzero"`
 }

@@ -35,7 +35,13 @@ type planning struct {
 	asked   map[peer.ID]bool // relays that are being asked; bounded by what the planner asks at a time
 	places  map[peer.ID]*Reservation
 	undo    map[peer.ID]func() // one each place: its addresses are withdrawn
-	lastErr map[peer.ID]error  // why a relay gave no place; bounded by maxCandidates+maxRelays
+	lastErr map[peer.ID]denial // why a relay gave no place; bounded by maxCandidates+maxRelays
+}
+
+// denial is a request for a place that came to nothing.
+type denial struct {
+	err error
+	at  time.Time
 }
 
 func (p *planning) init() {
@@ -43,7 +49,7 @@ func (p *planning) init() {
 	p.asked = make(map[peer.ID]bool)
 	p.places = make(map[peer.ID]*Reservation)
 	p.undo = make(map[peer.ID]func())
-	p.lastErr = make(map[peer.ID]error)
+	p.lastErr = make(map[peer.ID]denial)
 }
 
 // holds reports whether the node has a place at a relay.
@@ -164,7 +170,7 @@ func (h *hub) askFor(relay peer.AddrInfo) {
 		if len(p.lastErr) >= maxCandidates+maxRelays {
 			clear(p.lastErr)
 		}
-		p.lastErr[relay.ID] = err
+		p.lastErr[relay.ID] = denial{err, time.Now()}
 		p.mu.Unlock()
 		h.plan(failed{relay.ID})
 		return

@@ -201,3 +201,20 @@ func TestStats(t *testing.T) {
 
 // lingers is longer than a closed connection may linger.
 const lingers = 10 * time.Second
+
+// TestStatsOfADenial: a relay that is none, and when it was asked.
+func TestStatsOfADenial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := hosttest.NewNetwork(memnet.Options{})
+		s := &scene{relay: network.Node(t, hosttest.Settings{Seed: relaySeed, Config: `{}`})}
+		time.Sleep(time.Minute)
+		h := hidden(t, network, behindSeed, fmt.Sprintf(`{"nat": {"relay": {}}, "listen": [%q]}`, s.at(t)))
+		begun := time.Now()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		places := statsOf(t, h).Places
+		if len(places) != 1 || places[0].Relay != s.relay.ID() || places[0].Err == "" || !places[0].Asked.Equal(begun) || !places[0].Expires.IsZero() {
+			t.Errorf("places: %+v", places)
+		}
+	})
+}

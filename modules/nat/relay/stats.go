@@ -94,7 +94,7 @@ func (p *planning) stats() []core.RelayPlace {
 	}
 	for _, id := range slices.Sorted(maps.Keys(p.lastErr)) {
 		if p.places[id] == nil { // else it is about a place that is asked for again
-			list = append(list, core.RelayPlace{Relay: id, Err: p.lastErr[id].Error()})
+			list = append(list, core.RelayPlace{Relay: id, Err: p.lastErr[id].err.Error(), Asked: p.lastErr[id].at})
 		}
 	}
 	return list
