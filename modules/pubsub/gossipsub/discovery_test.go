@@ -132,7 +132,10 @@ func (broken) Advertise(context.Context, string, time.Duration) (time.Duration, 
 func (broken) FindPeers(context.Context, string, int) iter.Seq2[peer.AddrInfo, error] { panic("find") }
 
 // liar is a place to meet that names peers nobody can reach.
-type liar struct{ *place }
+type liar struct {
+	*place
+	peers []peer.ID
+}
 
 func (liar) Advertise(context.Context, string, time.Duration) (time.Duration, error) {
 	return 0, errors.New("not today")
@@ -144,7 +147,7 @@ func (l liar) FindPeers(_ context.Context, _ string, count int) iter.Seq2[peer.A
 		l.searches++
 		l.mu.Unlock()
 		for i := range 10 * count {
-			if !yield(peer.AddrInfo{ID: coretest.NewIdentity(uint64(1000 + i%50)).ID()}, nil) {
+			if !yield(peer.AddrInfo{ID: l.peers[i%len(l.peers)]}, nil) {
 				return
 			}
 		}
@@ -156,6 +159,9 @@ func TestEvil_G9_LyingDiscovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := coretest.FakeNodes(t, 1)[0]
 		l := liar{place: new(place)}
+		for i := range uint64(50) {
+			l.peers = append(l.peers, coretest.NewIdentity(1000+i).ID())
+		}
 		n.SetModules(l)
 		var found atomic.Int64
 		stop := core.On(n, func(core.PeerDiscovered) { found.Add(1) }) // each is a dial

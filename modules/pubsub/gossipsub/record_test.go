@@ -106,7 +106,7 @@ func TestRecord(t *testing.T) {
 // Who takes events slowly holds up nobody: what there is no room for is left out
 // and counted.
 func TestRecordSlowly(t *testing.T) {
-	inBubble(t, `{}`, 1, func(t *testing.T, v core.Topics, news core.Subscription, n []*coretest.FakeNode) {
+	inBubble(t, `{"policy": "strict_no_sign", "message_id": "sha256"}`, 1, func(t *testing.T, v core.Topics, news core.Subscription, n []*coretest.FakeNode) {
 		ctx, cancel := context.WithCancel(t.Context())
 		client, server := net.Pipe() // nobody reads
 		result := make(chan uint64)
@@ -115,8 +115,8 @@ func TestRecordSlowly(t *testing.T) {
 			result <- missed
 		}()
 		synctest.Wait()
-		for range 20_000 {
-			if _, err := v.Publish(t.Context(), "news", nil); err != nil {
+		for i := range 20_000 {
+			if _, err := v.Publish(t.Context(), "news", fmt.Append(nil, i)); err != nil {
 				t.Fatal(err)
 			}
 		}

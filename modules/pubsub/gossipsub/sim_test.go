@@ -103,9 +103,9 @@ func (c *crowd) read() (wait func() []time.Duration) {
 // In a network of nodes that lose and find each other, every message arrives
 // everywhere, and soon.
 func TestThousandNodes(t *testing.T) {
-	count := 1000
-	if testing.Short() || coretest.Race {
-		count = 100
+	count := 60
+	if coretest.FullSize() {
+		count = 1000
 	}
 	const degree, messages = 10, 10
 	synctest.Test(t, func(t *testing.T) {
