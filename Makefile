@@ -8,7 +8,7 @@ CORPUS := .ci/corpus.tar.gz
 # Flags of the two runners: make interop RUN='--peers go', make bench RUN='--reps 3 --only stream'
 RUN ?=
 
-.PHONY: help build test short lint fmt fuzz corpus interop kubo mdns natlab browser bench bench-dht bench-pubsub bench-quick examples first-module generate check clean
+.PHONY: help build test sims short lint fmt fuzz corpus interop kubo mdns natlab browser bench bench-dht bench-pubsub bench-quick examples first-module generate check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -18,6 +18,9 @@ build: ## bin/xnode, the standard distribution
 
 test: ## all tests, with the race detector
 	go test -race ./...
+
+sims: ## simulations of messages on topics in their full sizes: a thousand nodes, a thousand attackers (minutes)
+	XNODE_SIMS=1 go test -count=1 -timeout 60m -v -run 'EachToAll|Simulation|Sybils' ./modules/pubsub/...
 
 short: ## all tests, without the race detector and what takes long
 	go test -short ./...

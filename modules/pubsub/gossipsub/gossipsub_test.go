@@ -3,7 +3,9 @@
 package gossipsub_test
 
 import (
+	"encoding/binary"
 	"fmt"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,8 +15,10 @@ import (
 	"github.com/xnode-p2p/xnode/core/hosttest"
 	"github.com/xnode-p2p/xnode/core/memnet"
 	"github.com/xnode-p2p/xnode/core/peer"
+	"github.com/xnode-p2p/xnode/core/wire"
 	_ "github.com/xnode-p2p/xnode/modules/muxer/yamux"
 	_ "github.com/xnode-p2p/xnode/modules/pubsub/gossipsub"
+	"github.com/xnode-p2p/xnode/modules/pubsub/internal/rpc"
 	_ "github.com/xnode-p2p/xnode/modules/security/noise"
 	_ "github.com/xnode-p2p/xnode/modules/storage/memory"
 )
@@ -42,10 +46,13 @@ func topicsOf(t *testing.T, n core.Modules) core.Topics {
 	return topics
 }
 
-// Messages of each of fifty nodes reach all others, each once.
-func TestFiftyNodes(t *testing.T) {
+// Messages of each node reach all others, each once.
+func TestEachToAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const count, degree = 50, 10
+		count, degree := 20, 6
+		if coretest.FullSize() {
+			count, degree = 50, 10
+		}
 		network := hosttest.NewNetwork(memnet.Options{Delay: 10 * time.Millisecond})
 		nodes := network.Nodes(t, count, `{"pubsub": {"gossipsub": {}}}`)
 		subs := make([]core.Subscription, count)
@@ -110,4 +117,87 @@ func TestManyTopics(t *testing.T) {
 			t.Errorf("known in %d topics, with a score of %v", len(got.Topics), got.Score)
 		}
 	})
+}
+
+// Which messages are the same is for the configuration to say, and for each topic
+// anew: what two nodes publish alike arrives once where the content counts, and
+// twice where the author does.
+func TestMessageIDOfTopics(t *testing.T) {
+	const config = `{"topics": ["authors", "content", "numbers"], "topic_options": {
+		"content": {"message_id": "sha256"}, "numbers": {"message_id": "first_8_bytes"}}}`
+	synctest.Test(t, func(t *testing.T) {
+		n := coretest.FakeNodes(t, 3) // in a row
+		var list []core.Topics
+		for i, node := range n {
+			list = append(list, victim(t, node, config))
+			if i > 0 {
+				if _, err := n[i-1].Connect(t.Context(), peer.AddrInfo{ID: node.ID()}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		time.Sleep(2 * time.Second)
+		for topic, want := range map[string]string{
+			"authors": "[12345678a 12345678a 12345678b]", "content": "[12345678a 12345678b]", "numbers": "[12345678a]",
+		} {
+			s, err := list[2].Subscribe(topic)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			refused := 0
+			for _, m := range []struct {
+				from int
+				data string
+			}{{0, "12345678a"}, {1, "12345678a"}, {0, "12345678b"}} {
+				if _, err := list[m.from].Publish(t.Context(), topic, []byte(m.data)); err != nil {
+					refused++
+				}
+				synctest.Wait()
+			}
+			got := next(t, s)
+			if fmt.Sprint(got) != want || len(got)+refused != 3 {
+				t.Errorf("%s: %q, %d refused as published already; want %s", topic, got, refused, want)
+			}
+		}
+	})
+	coretest.TestConfigs[core.PubSub](t, "gossipsub", []coretest.Config{
+		{Name: "bad", JSON: `{"topic_options": {"x": {"message_id": "md5"}}}`, WantErr: "topic_options/x/message_id: "},
+	})
+}
+
+// BenchmarkReceive is all that a node does about a message of a peer, in a frame of
+// its own, but for the stream below and the signature.
+func BenchmarkReceive(b *testing.B) {
+	n := coretest.FakeNodes(b, 2)
+	s := coretest.MustLoad[core.PubSub](b, "gossipsub", `{"policy": "strict_no_sign", "message_id": "first_8_bytes"}`)
+	if err := s.Start(b.Context(), n[0]); err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	news, err := s.(core.Topics).Subscribe("news")
+	if err != nil {
+		b.Fatal(err)
+	}
+	n[1].Handle(meshsub, func(s core.Stream) error {
+		_, err := io.Copy(io.Discard, s)
+		return err
+	})
+	out, err := n[1].NewStream(b.Context(), n[0].ID(), meshsub)
+	if err != nil {
+		b.Fatal(err)
+	}
+	data := make([]byte, 256)
+	number := uint64(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		number++
+		binary.BigEndian.PutUint64(data, number)
+		if err := wire.WriteMessage(out, publish(&rpc.Message{Topic: "news", HasTopic: true, Data: data})); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := news.Next(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -102,7 +102,7 @@ func (c *crowd) read() (wait func() []time.Duration) {
 
 // In a network of nodes that lose and find each other, every message arrives
 // everywhere, and soon.
-func TestThousandNodes(t *testing.T) {
+func TestSimulation(t *testing.T) {
 	count := 60
 	if coretest.FullSize() {
 		count = 1000

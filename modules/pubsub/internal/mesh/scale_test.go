@@ -119,3 +119,30 @@ func BenchmarkForward(b *testing.B) {
 		r.Step(Duplicate{Peer: id("1"), ID: m.ID, Topic: topic}, now)
 	}
 }
+
+// BenchmarkControl is what the router does about control messages of a peer.
+func BenchmarkControl(b *testing.B) {
+	var ids [][]byte
+	for i := range 100 {
+		ids = append(ids, fmt.Appendf(nil, "id %17d", i))
+	}
+	for name, c := range map[string]*rpc.Control{
+		"IHAVE":     {IHave: []rpc.IHave{{Topic: "topic 00000", IDs: ids}}},
+		"IWANT":     {IWant: ids},
+		"IDONTWANT": {IDontWant: ids[:1]},
+		"GRAFT":     {Graft: []string{"topic 00000"}, Prune: []rpc.Prune{{Topic: "topic 00000", Backoff: time.Second}}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			r, now := crowded(50, 1, new(score.Params))
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				if i++; i%10 == 0 { // what a peer may say is for a heartbeat
+					now = now.Add(time.Second)
+					r.Step(Heartbeat{}, now)
+				}
+				r.Step(Controlled{Peer: id(fmt.Sprint(i % 50)), Control: c}, now)
+			}
+		})
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -305,15 +307,37 @@ func FuzzDecode(f *testing.F) {
 }
 
 func BenchmarkDecode(b *testing.B) {
-	m := &RPC{Publish: []Message{{
+	message := Message{
 		From: make([]byte, 38), Data: make([]byte, 256), Seqno: make([]byte, 8), Topic: "news", HasTopic: true, Signature: make([]byte, 64),
-	}}}
-	frame := encode(m)
-	b.ReportAllocs()
-	b.SetBytes(int64(len(frame)))
-	for b.Loop() {
-		if _, err := Decode(frame, &DefaultLimits); err != nil {
-			b.Fatal(err)
-		}
+	}
+	var ids [][]byte
+	for range 100 {
+		ids = append(ids, make([]byte, 20))
+	}
+	var topics []Subscription
+	for i := range 100 {
+		topics = append(topics, Subscription{Topic: fmt.Sprint("/a/topic/", i), Subscribe: true})
+	}
+	for _, tc := range []struct {
+		name string
+		rpc  RPC
+	}{
+		{"message", RPC{Publish: []Message{message}}},
+		{"16 messages", RPC{Publish: slices.Repeat([]Message{message}, 16)}},
+		{"gossip", RPC{Control: Control{IHave: []IHave{{Topic: "news", IDs: ids}}}}},
+		{"unwanted", RPC{Control: Control{IDontWant: ids[:1]}}},
+		{"subscriptions", RPC{Subscriptions: topics}},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
+			frame := encode(&tc.rpc)
+			var m RPC
+			b.ReportAllocs()
+			b.SetBytes(int64(len(frame)))
+			for b.Loop() {
+				if err := m.Decode(frame, &DefaultLimits); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
