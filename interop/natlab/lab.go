@@ -36,14 +36,20 @@ type lab struct {
 
 // side is a network behind a router, and the host on it.
 type side struct {
-	router *lan.Router // nil if there is none, and the host is outside
-	host   *lan.Host
-	uplink *lan.Wire
-	addr   netip.Addr // that the host listens on
+	router  *lan.Router // nil if there is none, and the host is outside
+	host    *lan.Host
+	uplink  *lan.Wire
+	private *lan.Net   // behind the router
+	addr    netip.Addr // that the host listens on
 }
 
 // newLab makes a lab. Its name must be no other lab's.
 func newLab(ctx context.Context, name string, a, b lan.NAT, uplink lan.Shape) (l *lab, err error) {
+	return newLabWith(ctx, name, a, b, uplink, inside)
+}
+
+// newLabWith is newLab with networks behind the routers that are chosen.
+func newLabWith(ctx context.Context, name string, a, b lan.NAT, uplink lan.Shape, inside [2]netip.Prefix) (l *lab, err error) {
 	l = new(lab)
 	defer func() {
 		if err != nil {
@@ -83,6 +89,7 @@ func newLab(ctx context.Context, name string, a, b lan.NAT, uplink lan.Shape) (l
 		if err != nil {
 			return l, err
 		}
+		s.private = private
 		if s.router, err = lan.NewRouter(ctx, private, public, kind, s.uplink); err != nil {
 			return l, err
 		}

@@ -15,8 +15,8 @@
 // it. It fails if there is none again within 15 s.
 //
 // reach: a node behind a router finds out whether it can be reached, and asks the
-// router for its ports. It fails if it finds out what is not so, or if the router
-// forwards ports after the node has ended.
+// router for its ports. It fails if it finds out what is not so, if the doctor is
+// wrong about the router, or if that forwards ports after the node has ended.
 //
 // relays: a node behind a router, with configs/private-node.json, finds relays in the
 // DHT, and others when they die. It fails if it is not reached through them.

@@ -45,13 +45,13 @@ func (r *report) print(out io.Writer) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f\t%s\t%s\n", c.Disturbance, c.Router, c.Transport, c.After, which, mark(c.OK))
 	}
 	if len(r.Reach) > 0 {
-		fmt.Fprintln(w, "\nrouter\tasked by\tthe node is\tit says\tafter s\tmapped\t")
+		fmt.Fprintln(w, "\nrouter\tand\tasked by\tthe node is\tit says\tafter s\tmapped\t")
 	}
 	for _, c := range r.Reach {
 		if c.Error != "" {
 			errs = append(errs, fmt.Sprintf("%s: %s", c, c.Error))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.1f\t%d\t%s\n", c.Router, c.Method, c.Want, c.Got, c.After, len(c.Mapped), mark(c.OK))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f\t%d\t%s\n", c.Router, c.Behind, c.Method, c.Want, c.Got, c.After, len(c.Mapped), mark(c.OK))
 	}
 	if len(r.Relays) > 0 {
 		fmt.Fprintln(w, "\nrouter\tplaces at relays after s\tat others after s\t")

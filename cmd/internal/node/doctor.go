@@ -182,6 +182,10 @@ func checkDouble(f *Facts) Check {
 		return unchecked(noNode)
 	}
 	if f.Maps == nil || len(f.Maps.Maps) == 0 {
+		if carrierNAT.Contains(f.SecondHop) || f.SecondHop.IsPrivate() {
+			return Check{Status: statusWarning, Evidence: fmt.Sprintf("two routers, as it seems: behind the first one there is %s, which is not on the Internet", f.SecondHop),
+				Remedy: "forward the ports at both, or make the nearer one a bridge; if the farther one is the provider's, ask for a public address, use IPv6, or a relay"}
+		}
 		return unchecked("the router does not say what its address is; add portmap to nat")
 	}
 	outside := f.Maps.Maps[0].Outside.Addr()

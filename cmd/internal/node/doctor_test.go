@@ -85,6 +85,13 @@ func TestDiagnose(t *testing.T) {
 			behindNAT(f)
 			f.Maps.Maps[0].Outside = netip.MustParseAddrPort("5.6.7.9:1")
 		}, "nat.double", "warning", "5.6.7.9, and peers see 5.6.7.8", "another router"},
+		"another router behind it": {func(f *Facts) { f.SecondHop = netip.MustParseAddr("10.0.0.1") }, "nat.double", "warning", "behind the first one there is 10.0.0.1", "both"},
+		"CGNAT behind it":          {func(f *Facts) { f.SecondHop = netip.MustParseAddr("100.64.0.1") }, "nat.double", "warning", "100.64.0.1", "provider"},
+		"the Internet behind it":   {func(f *Facts) { f.SecondHop = netip.MustParseAddr("9.9.9.9") }, "nat.double", "unchecked", "portmap", ""},
+		"a router that knows better": {func(f *Facts) {
+			behindNAT(f)
+			f.SecondHop = netip.MustParseAddr("10.0.0.1")
+		}, "nat.double", "ok", "5.6.7.8", ""},
 		"one router":        {behindNAT, "nat.double", "ok", "5.6.7.8", ""},
 		"router is silent":  {nil, "nat.double", "unchecked", "portmap", ""},
 		"forwards":          {behindNAT, "nat.portmap", "ok", "192.168.1.1 forwards 1 ports, asked by upnp", ""},

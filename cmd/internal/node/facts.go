@@ -39,6 +39,9 @@ type Facts struct {
 	Maps  *core.PortMaps
 	// TCP and UDP are the connections over each, Relayed those through relays.
 	TCP, UDP, Relayed int
+	// SecondHop is the router behind the first one, as it calls itself, on the
+	// way to a peer of the IPv4 Internet; invalid if it is unknown.
+	SecondHop netip.Addr
 	// Hairpin is the outcome of a dial of an own address from outside: empty
 	// for none, "ok", or an error.
 	Hairpin string
@@ -75,7 +78,11 @@ func NodeFacts(ctx context.Context, h *host.Host) Facts {
 		maps := m.PortMaps()
 		f.Maps = &maps
 	}
+	var far netip.Addr
 	for _, c := range h.Conns() {
+		if ip, ok := peer.IP(c.RemoteMultiaddr()); ok && ip.Is4() && peer.IsPublic(c.RemoteMultiaddr()) {
+			far = ip
+		}
 		switch a := c.RemoteMultiaddr(); {
 		case has(a, ma.P_CIRCUIT):
 			f.Relayed++
@@ -84,6 +91,9 @@ func NodeFacts(ctx context.Context, h *host.Host) Facts {
 		case has(a, ma.P_TCP):
 			f.TCP++
 		}
+	}
+	if far.IsValid() {
+		f.SecondHop = secondHop(ctx, far)
 	}
 	f.Hairpin = hairpin(ctx, f)
 	return f

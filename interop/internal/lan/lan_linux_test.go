@@ -173,6 +173,7 @@ func TestRouters(t *testing.T) {
 	}{
 		{Cone, true, true, false},
 		{FullCone, true, true, true},
+		{Hairpin, true, true, true},
 		{Symmetric, true, false, false},
 		{UDPBlock, false, true, false},
 		{UPnP, true, true, false},
@@ -212,6 +213,12 @@ func TestRouters(t *testing.T) {
 				t.Errorf("who was not spoken to gets through: %t, want %t", from.IsValid(), tc.anyone)
 			}
 			check("UDP", shown, send(t, mine, stranger, at[1]))
+			if _, err := bind(t, s.private, 0).WriteToUDPAddrPort([]byte("hello"), shown); err != nil {
+				t.Fatal(err)
+			}
+			if from := receive(t, mine, 300*time.Millisecond); from.IsValid() != (tc.kind == Hairpin) {
+				t.Errorf("a host inside gets through at the address outside: %t", from.IsValid())
+			}
 
 			// The router forgets: nobody gets through any more.
 			must(t, s.router.Forget(t.Context()))

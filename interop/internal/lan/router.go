@@ -38,6 +38,9 @@ const (
 	Cone NAT = "cone"
 	// FullCone is [Cone], and anyone may send to a port that is shown.
 	FullCone NAT = "fullcone"
+	// Hairpin is [FullCone], and hosts inside reach each other, and themselves, at
+	// the router's address outside.
+	Hairpin NAT = "hairpin"
 	// Symmetric shows a port as another one to every destination.
 	Symmetric NAT = "symmetric"
 	// UDPBlock is [Cone] for TCP, and no UDP leaves.
@@ -48,7 +51,7 @@ const (
 )
 
 // NATs lists them all.
-var NATs = []NAT{Cone, FullCone, Symmetric, UDPBlock, UPnP}
+var NATs = []NAT{Cone, FullCone, Hairpin, Symmetric, UDPBlock, UPnP}
 
 // Router is a host between two networks, with NAT. It takes the command nft
 // (nftables).
@@ -115,7 +118,7 @@ func (r *Router) NewHost(ctx context.Context) (*Host, error) {
 // Forget has the router forget which ports it has shown as which, as if it were
 // started anew. It takes the command conntrack.
 func (r *Router) Forget(ctx context.Context) error {
-	if r.kind == FullCone {
+	if r.kind == FullCone || r.kind == Hairpin {
 		if err := r.run(ctx, "nft", "flush", "map", "ip", "nat", "holes"); err != nil {
 			return err
 		}
@@ -185,10 +188,14 @@ func rules(kind NAT, wan, lan string) string {
 	switch kind {
 	case Symmetric:
 		show = "masquerade fully-random"
-	case FullCone:
+	case FullCone, Hairpin:
 		holes = "map holes { type inet_proto . inet_service : ipv4_addr . inet_service; flags dynamic, timeout; timeout 1h; size 4096; }"
 		enter = `iifname "` + wan + `" fib daddr type local dnat ip to meta l4proto . th dport map @holes`
 		leave = `oifname "` + wan + `" meta l4proto { tcp, udp } update @holes { meta l4proto . th sport : ip saddr . th sport }`
+		if kind == Hairpin {
+			enter = strings.Replace(enter, `"`+wan+`"`, `{ "`+wan+`", "`+lan+`" }`, 1)
+			leave += "\n\t\t" + `iifname "` + lan + `" oifname "` + lan + `" masquerade`
+		}
 	case UDPBlock:
 		blocked = `iifname "` + lan + `" oifname "` + wan + `" meta l4proto udp drop`
 	}
