@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-const tunnelNode = `{"apps": {"xnode": {"listen": ["/ip4/127.0.0.1/tcp/0"], "protocols": {"tunnel": {}}}}}`
+const tunnelNode = `{"apps": {"xnode": {"listen": ["/ip4/127.0.0.1/tcp/0"], "protocols": {"tunnel": {}, "perf": {}}}}}`
 
 // A file goes from one machine's server to another's client, through two nodes.
 func TestTunnelBetweenNodes(t *testing.T) {
