@@ -126,7 +126,7 @@ func (t *Transport) Dial(ctx context.Context, a ma.Multiaddr) (manet.Conn, error
 	if p, ok := core.Punching(ctx); ok {
 		c, err = tcpport.Punch{Dialer: d, RTT: p.RTT}.Dial(ctx, t.ports(), to)
 	} else {
-		c.TCPConn, err = d.Dial(ctx, t.ports(), to)
+		c, err = d.Dial(ctx, t.ports(), to)
 	}
 	if err != nil {
 		return nil, err

@@ -38,10 +38,11 @@ func (t *Transport) Dial(ctx context.Context, a ma.Multiaddr) (manet.Conn, error
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(t.ConnectTimeout))
 	defer cancel()
-	tcp, err := tcpport.Dialer{}.Dial(ctx, t.ports(), to.at)
+	dialled, err := tcpport.Dialer{}.Dial(ctx, t.ports(), to.at)
 	if err != nil {
 		return nil, err
 	}
+	tcp := dialled.TCPConn // from a port of its own, and so nothing but that
 	stop := context.AfterFunc(ctx, func() { _ = tcp.SetDeadline(time.Unix(1, 0)) })
 	c, err := t.connect(ctx, tcp, &to)
 	if !stop() {

@@ -22,9 +22,10 @@ type Conn struct {
 // partingTime bounds how long the last bytes of a traceless connection may take.
 const partingTime = time.Second
 
-// Close implements [net.Conn]. A connection that was punched is reset once the
-// other side has got everything: after the usual end the system would remember its
-// two ports for a minute, and not let another connection be dialled between them.
+// Close implements [net.Conn]. A connection that was dialled from a port that is
+// listened on, or punched, is reset once the other side has got everything: after
+// the usual end the system would remember its two ports for a minute, and not let
+// another connection be dialled between them.
 func (c Conn) Close() error {
 	if c.traceless {
 		begun := time.Now()

@@ -24,36 +24,32 @@ type Dialer struct {
 	// Timeout is how long a dial may take; 0 means as long as its context
 	// and the system let it.
 	Timeout time.Duration
-
-	traceless bool // a dial that is given up leaves nothing behind, see Conn.Close
 }
 
-// Dial connects to an address. Its errors do not name it.
-func (d Dialer) Dial(ctx context.Context, shares core.Shares, to netip.AddrPort) (*net.TCPConn, error) {
+// Dial connects to an address. Its errors do not name it. From a port that is
+// listened on there has to be a way to the same address again: see [Conn.Close].
+func (d Dialer) Dial(ctx context.Context, shares core.Shares, to netip.AddrPort) (Conn, error) {
 	dialer := net.Dialer{Timeout: d.Timeout}
 	if from, ok := d.source(shares, to); ok {
-		dialer.LocalAddr, dialer.Control = net.TCPAddrFromAddrPort(from), reuseControl
-		if d.traceless {
-			dialer.Control = tracelessControl
-		}
+		dialer.LocalAddr, dialer.Control = net.TCPAddrFromAddrPort(from), tracelessControl
 		c, err := dialer.DialContext(ctx, network(to), to.String())
 		switch {
 		case err == nil && AddrPort(c.LocalAddr()) != AddrPort(c.RemoteAddr()):
-			return c.(*net.TCPConn), nil
+			return Conn{TCPConn: c.(*net.TCPConn), traceless: canBeTraceless}, nil
 		case err == nil:
 			// Somebody dials an own address: from the same port, the
 			// connection leads back to itself instead of the listener.
 			c.Close()
 		case !portTaken(err):
-			return nil, Cause(err)
+			return Conn{}, Cause(err)
 		}
 		dialer.LocalAddr, dialer.Control = nil, nil
 	}
 	c, err := dialer.DialContext(ctx, network(to), to.String())
 	if err != nil {
-		return nil, Cause(err)
+		return Conn{}, Cause(err)
 	}
-	return c.(*net.TCPConn), nil
+	return Conn{TCPConn: c.(*net.TCPConn)}, nil
 }
 
 // portTaken tells whether a dial failed because of the local address: another

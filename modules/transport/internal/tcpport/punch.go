@@ -31,8 +31,8 @@ type Punch struct {
 }
 
 // Dial dials again and again, from the same port, until the other side answers or
-// ctx ends. What comes in from there meanwhile is a connection of the same punch.
-// Such connections end without a trace: see [Conn.Close].
+// ctx ends. What comes in from there meanwhile is a connection of the same punch, and
+// ends like one that was dialled.
 func (p Punch) Dial(ctx context.Context, shares core.Shares, to netip.AddrPort) (Conn, error) {
 	ports, release, err := openPorts(shares)
 	if err != nil {
@@ -47,11 +47,10 @@ func (p Punch) Dial(ctx context.Context, shares core.Shares, to netip.AddrPort) 
 	for {
 		// Both sides in step would close what the other is about to answer.
 		d := p.Dialer
-		d.traceless = true
 		d.Timeout = burst + rand.N(burst/4)
 		c, err := d.Dial(ctx, shares, to)
 		if err == nil {
-			return Conn{TCPConn: c, traceless: leaveNoTrace(c)}, nil
+			return c, nil
 		}
 		timer := time.NewTimer(afterRefusal)
 		select {

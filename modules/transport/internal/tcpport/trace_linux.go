@@ -3,6 +3,7 @@
 package tcpport
 
 import (
+	"errors"
 	"net"
 	"syscall"
 
@@ -13,16 +14,20 @@ import (
 // end of the process.
 func leaveNoTrace(c *net.TCPConn) bool { return c.SetLinger(0) == nil }
 
-// tracelessControl is reuseControl for a connection that leaves no trace. One that
-// is given up before it is made would keep its ports too, if the other side has
-// been heard already.
+// canBeTraceless: it is known when the other side has got everything.
+const canBeTraceless = true
+
+// tracelessControl is reuseControl, and leaveNoTrace from the beginning: a dial that
+// is given up would keep its ports too, if the other side has been heard already.
 func tracelessControl(network, address string, raw syscall.RawConn) error {
 	if err := reuseControl(network, address, raw); err != nil {
 		return err
 	}
-	return raw.Control(func(fd uintptr) {
-		_ = unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	var failed error
+	err := raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	})
+	return errors.Join(err, failed)
 }
 
 // underWay reports whether the other side has still to acknowledge what was

@@ -13,6 +13,8 @@ import (
 // everything.
 func leaveNoTrace(*net.TCPConn) bool { return false }
 
+const canBeTraceless = false
+
 func underWay(*net.TCPConn) bool { return false }
 
 func tracelessControl(network, address string, raw syscall.RawConn) error {
