@@ -14,8 +14,9 @@ import (
 	"github.com/xnode-p2p/xnode/interop/internal/peers"
 )
 
-// firstPort is what peers listen on in the first run.
-const firstPort = 4001
+// port is what peers listen on, in every run: the systems must not remember the
+// connections of the one before.
+const port = 4001
 
 // links are the shapes of the uplinks of both routers.
 var links = []struct {
@@ -205,12 +206,8 @@ func (c *cell) try(ctx context.Context, number int, o *options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, relay.Close()) }()
-	for i := range o.runs {
-		port := firstPort
-		if !o.samePort {
-			port += i
-		}
-		c.note(l.punch(ctx, c, relay.addrs[0], port, o.wait))
+	for range o.runs {
+		c.note(l.punch(ctx, c, relay.addrs[0], o.wait))
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -138,9 +138,9 @@ type outcome struct {
 	DirectAfter float64 `json:"direct_after_ms"`
 }
 
-// punch has the first host dial the second through the relay once, both from a
-// port. The routers have forgotten what there was before.
-func (l *lab) punch(ctx context.Context, c *cell, relay string, port int, wait time.Duration) (o outcome, err error) {
+// punch has the first host dial the second through the relay once. The routers have
+// forgotten what there was before.
+func (l *lab) punch(ctx context.Context, c *cell, relay string, wait time.Duration) (o outcome, err error) {
 	for _, s := range l.sides {
 		if s.router == nil {
 			continue

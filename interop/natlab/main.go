@@ -96,7 +96,6 @@ type options struct {
 	runs, parallel int
 	wait           time.Duration
 	mixed          bool
-	samePort       bool
 	resume         string
 	json           bool
 	out, log       io.Writer
@@ -109,7 +108,6 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.IntVar(&o.parallel, "parallel", 4, "how much is tried at a time, each in a lab of its own")
 	flags.DurationVar(&o.wait, "wait", 30*time.Second, "how long punch waits for a direct connection")
 	flags.BoolVar(&o.mixed, "mixed", false, "have this project's peer punch with the others too, both ways; such a cell has a name like xnode>go")
-	flags.BoolVar(&o.samePort, "same-port", false, "punch from the same ports every time, as a node does that connects again")
 	flags.StringVar(&o.resume, "resume", "", "a file that keeps what was tried, so that it is not tried again")
 	flags.BoolVar(&o.json, "json", false, "print the outcome as JSON")
 }
