@@ -83,6 +83,46 @@ func TestEvil_R1_Sybils(t *testing.T) {
 	}
 }
 
+// TestEvil_R1_Networks: the limits for an address and a network are those of the
+// configuration, however the address is written and wherever in a network it is.
+func TestEvil_R1_Networks(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Service)
+		at     func(i int) ma.Multiaddr
+		want   int
+	}{
+		"one address":           {func(s *Service) { s.ReservationsPerIP = 3 }, func(int) ma.Multiaddr { return at("203.0.113.7") }, 3},
+		"one address, in IPv6":  {func(s *Service) { s.ReservationsPerIP = 3 }, mapped, 3},
+		"one network":           {func(s *Service) { s.ReservationsPerNet = 5 }, func(i int) ma.Multiaddr { return at("203.0.%d.7", i) }, 5},
+		"an address of its own": {func(s *Service) { s.ReservationsPerIP = 1 }, func(i int) ma.Multiaddr { return at("203.0.113.%d", i) }, 32},
+		"networks of their own": {func(s *Service) { s.ReservationsPerNet = 1 }, func(i int) ma.Multiaddr { return at("203.%d.113.7", i) }, 100},
+		"no address at all":     {func(s *Service) { s.ReservationsPerIP = 1 }, func(int) ma.Multiaddr { return ma.StringCast("/memory/1") }, 100},
+		"more for one than all": {func(s *Service) { s.Reservations, s.ReservationsPerIP = 2, 50 }, func(int) ma.Multiaddr { return at("203.0.113.7") }, 2},
+		"another port every time": {func(s *Service) { s.ReservationsPerIP = 3 }, func(i int) ma.Multiaddr {
+			return ma.StringCast(fmt.Sprintf("/ip4/203.0.113.7/udp/%d/quic-v1", 1000+i))
+		}, 3},
+	} {
+		s, l := testService(t, c.change), newLedger()
+		got := 0
+		for i := range 100 {
+			if _, err := l.reserve(s, somebody(i), c.at(i), epoch); err == nil {
+				got++
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: %d places, want %d", name, got, c.want)
+		}
+	}
+}
+
+// mapped is one IPv4 address, in its two forms.
+func mapped(i int) ma.Multiaddr {
+	if i%2 == 0 {
+		return at("203.0.113.7")
+	}
+	return ma.StringCast("/ip6/::ffff:203.0.113.7/tcp/1")
+}
+
 // TestPlaceIsRenewed: to ask again is no second place, also from elsewhere.
 func TestPlaceIsRenewed(t *testing.T) {
 	s, l := testService(t, func(s *Service) { s.Reservations, s.ReservationsPerIP = 1, 1 }), newLedger()
