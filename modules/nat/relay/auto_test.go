@@ -24,12 +24,13 @@ import (
 
 // The seeds of a network in which relays are found, and nobody names one.
 const (
-	meetingSeed = 40 // whom everybody knows, and who is no relay
-	plainSeed   = 41 // and so on: others that are none
-	plainNodes  = 4
-	relaysSeed  = 60 // and so on
-	privateSeed = 70
-	visitorSeed = 71
+	meetingSeed   = 40 // whom everybody knows, and who is no relay
+	plainSeed     = 41 // and so on: others that are none
+	plainNodes    = 4
+	relaysSeed    = 60 // and so on
+	unwillingSeed = 69 // a relay that serves others
+	privateSeed   = 70
+	visitorSeed   = 71
 )
 
 // finding is how the nodes of a network find each other: the parts of the
@@ -95,6 +96,7 @@ func findsRelays(t *testing.T, find func(meeting string) finding) {
 		}
 	}
 	more(3)
+	unwilling := node(unwillingSeed, by.found+`, "nat": {"relay": {"service": {"reserve": {"deny": ["`+idOf(privateSeed).String()+`"]}}}}`)
 	private := hidden(t, network, privateSeed, `{`+by.looks+`, "nat": {"relay": {}}, "listen": ["/p2p-circuit"], "protocols": {"ping": {}}}`)
 	time.Sleep(5 * time.Minute)
 	if got := placesOf(t, private); len(got) != 0 {
@@ -166,7 +168,12 @@ func findsRelays(t *testing.T, find func(meeting string) finding) {
 	for _, p := range placesOf(t, private) {
 		kill(p)
 	}
+	denials := func() uint64 { return statsOf(t, unwilling).Service.Refused["PERMISSION_DENIED"] }
+	before := denials()
 	time.Sleep(time.Hour)
+	if n := denials() - before; n < 3 || n > 12 { // after 10 s, and twice as long each time, 30 minutes at most
+		t.Errorf("a relay that refuses was asked %d times in an hour, and %d times before", n, before)
+	}
 	if got := placesOf(t, private); len(got) != 0 || len(private.Addrs()) != 0 {
 		t.Errorf("places at %v, which are gone", got)
 	}
