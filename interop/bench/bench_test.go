@@ -45,7 +45,7 @@ func fakePeer(command string) {
 		}()
 		at := fmt.Sprintf("/ip4/127.0.0.1/tcp/%d/p2p/x", l.Addr().(*net.TCPAddr).Port)
 		if i := slices.Index(os.Args, "--reserve"); i > 0 {
-			at += `","` + os.Args[i+1] + "/p2p-circuit/p2p/y"
+			at += `","` + os.Args[i+1] + "/p2p-circuit/webrtc/p2p/y"
 		}
 		fmt.Printf(`{"addrs":["%s"]}`+"\n", at)
 		answerMemory()
@@ -106,8 +106,8 @@ func TestEveryCaseRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	fake := func(name string) peers.Peer { return peers.Peer{Name: name, Argv: []string{exe, "peer"}} }
-	var got []string
-	for _, c := range allCases(full, cast{fake("own"), fake("rival"), fake("limit")}) {
+	js, got := fake("js"), []string(nil)
+	for _, c := range allCases(full, cast{fake("own"), fake("rival"), fake("limit"), &js}) {
 		for rep := range 2 {
 			if err := c.repeat(t.Context(), rep); err != nil {
 				t.Fatal(err)
@@ -159,6 +159,9 @@ func TestEveryCaseRuns(t *testing.T) {
 		"stream, one at a time, over quic, 1.0: own rival",
 		"idle connection over tcp+noise, 0.8: own rival",
 		"idle connection over quic, 1.0: own rival",
+		"upload over webrtc, 0.0: own own webrtc-direct js",
+		"download over webrtc, 0.0: own own webrtc-direct js",
+		"handshake with identify over webrtc, nodes included, 0.0: own own webrtc-direct",
 		"relay: bytes carried over tcp+noise, 0.7: own rival",
 		"relay: 1,000 places, with their connections, 0.0: own rival",
 		"relay: a circuit, with the connection of who dials, 0.0: own rival",

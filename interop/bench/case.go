@@ -4,7 +4,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/xnode-p2p/xnode/interop/internal/peers"
 	"github.com/xnode-p2p/xnode/interop/internal/process"
@@ -42,6 +44,7 @@ type contender struct {
 	ask    []string // the words of the client, without the address
 
 	client *peers.Peer // that asks, if that is another one
+	part   string      // of the address that is asked for; empty for the first one
 }
 
 // sample is one measurement.
@@ -81,8 +84,10 @@ func (k contender) start(ctx context.Context) (s *process.Server, addr string, e
 	if err != nil {
 		return nil, "", err
 	}
-	if len(ready.Addrs) == 0 {
-		return nil, "", fmt.Errorf("no address: %w", s.Close())
+	for _, a := range ready.Addrs {
+		if strings.Contains(a, k.part) {
+			return s, a, nil
+		}
 	}
-	return s, ready.Addrs[0], nil
+	return nil, "", errors.Join(fmt.Errorf("no address with %q: %s", k.part, ready.Addrs), s.Close())
 }

@@ -33,14 +33,17 @@ var (
 )
 
 // cast is who takes part.
-type cast struct{ own, rival, limit peers.Peer }
+type cast struct {
+	own, rival, limit peers.Peer
+	js                *peers.Peer // nil if it is not there
+}
 
 // both are the two peers, over a wire, with the words of the client's command
 // and more of the server's.
 func (p cast) both(w wire, ask []string, more ...string) []contender {
 	listen := slices.Concat([]string{"listen", "--quiet"}, w.stack.Flags(), more)
 	ask = slices.Concat(ask, w.stack.Flags())
-	return []contender{{p.own.Name, p.own, listen, ask, nil}, {p.rival.Name, p.rival, listen, ask, nil}}
+	return []contender{{p.own.Name, p.own, listen, ask, nil, ""}, {p.rival.Name, p.rival, listen, ask, nil, ""}}
 }
 
 func (p cast) transfer(name string, w wire, s sizes) *benchCase {
@@ -58,7 +61,7 @@ func (p cast) transfer(name string, w wire, s sizes) *benchCase {
 	for _, mode := range w.limits {
 		how := []string{"--mode", mode}
 		c.contenders = append(c.contenders, contender{
-			"limit " + mode, p.limit, append([]string{"listen"}, how...), slices.Concat(words, how), nil,
+			"limit " + mode, p.limit, append([]string{"listen"}, how...), slices.Concat(words, how), nil, "",
 		})
 	}
 	return c
@@ -124,5 +127,5 @@ func allCases(s sizes, p cast) []*benchCase {
 		p.idle(noise, s.conns, 0.8),
 		p.idle(overQUIC, s.conns, 1),
 	)
-	return slices.Concat(all, relayCases(s, p), dhtCases(s, p), pubsubCases(s, p))
+	return slices.Concat(all, webRTCCases(s, p), relayCases(s, p), dhtCases(s, p), pubsubCases(s, p))
 }

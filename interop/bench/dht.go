@@ -23,7 +23,7 @@ func dhtCases(s sizes, p cast) []*benchCase {
 		words = append([]string{"sim-dht", "--nodes", strconv.Itoa(dhtNodes), "--count", strconv.Itoa(s.lookups)}, words...)
 		return &benchCase{
 			name: name, unit: "ms, the median", per: 1, table: ofFigure, bar: 0.8, measure: simulate,
-			contenders: []contender{{p.own.Name, p.own, nil, words, nil}, {p.rival.Name, p.rival, nil, words, nil}},
+			contenders: []contender{{p.own.Name, p.own, nil, words, nil, ""}, {p.rival.Name, p.rival, nil, words, nil, ""}},
 		}
 	}
 	const micro, kibibyte = 1e6, 1 << 10
@@ -35,12 +35,12 @@ func dhtCases(s sizes, p cast) []*benchCase {
 		latency(fmt.Sprintf("dht: announcement of content among %d nodes", dhtNodes), "--provide"),
 		{
 			name: "dht: request of a server", unit: "CPU µs of the server", per: micro / float64(s.requests), table: ofFigure, bar: 0.6,
-			contenders: []contender{{p.own.Name, p.own, listen, load, nil}, {p.rival.Name, p.rival, listen, load, nil}},
+			contenders: []contender{{p.own.Name, p.own, listen, load, nil, ""}, {p.rival.Name, p.rival, listen, load, nil, ""}},
 			measure:    func(ctx context.Context, k contender) (sample, error) { return serveRequests(ctx, k, p.own) },
 		},
 		{
 			name: "dht: routing table of 1,000 peers", unit: "KiB, without their IDs", per: 1.0 / kibibyte, table: ofFigure, bar: 0.6,
-			contenders: []contender{{p.own.Name, p.own, nil, table, nil}, {p.rival.Name, p.rival, nil, table, nil}},
+			contenders: []contender{{p.own.Name, p.own, nil, table, nil, ""}, {p.rival.Name, p.rival, nil, table, nil, ""}},
 			measure:    tableMemory,
 		},
 	}

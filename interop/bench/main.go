@@ -98,18 +98,22 @@ func bench(ctx context.Context, s sizes, reps int, only string, asJSON bool, out
 	if err != nil {
 		return err
 	}
-	chosen, err := peers.Named(peers.All(root), []string{"go"})
+	chosen, err := peers.Named(peers.All(root), []string{"go", "js"})
 	if err != nil {
 		return err
 	}
-	own, rival, limit := chosen[0], chosen[1], peers.Limit(root)
+	own, rival, limit, js := chosen[0], chosen[1], peers.Limit(root), &chosen[2]
 	for _, p := range []peers.Peer{own, rival, limit} {
 		if err := p.Setup(ctx, log); err != nil {
 			return err
 		}
 	}
+	if err := js.Setup(ctx, log); err != nil {
+		fmt.Fprintf(log, "%s is left out: %v\n", js.Name, err)
+		js = nil
+	}
 	var cases []*benchCase
-	for _, c := range allCases(s, cast{own, rival, limit}) {
+	for _, c := range allCases(s, cast{own, rival, limit, js}) {
 		if named(c.name, only) {
 			cases = append(cases, c)
 		}

@@ -20,7 +20,7 @@ func pubsubCases(s sizes, p cast) []*benchCase {
 	of := func(what, unit string, bar float64, part func(gossipFigures) float64) *benchCase {
 		return &benchCase{
 			name: fmt.Sprintf("pubsub: %d nodes, 20 messages a second: %s", gossipNodes, what), unit: unit, per: 1, table: ofFigure, bar: bar,
-			contenders: []contender{{p.own.Name, p.own, nil, words, nil}, {p.rival.Name, p.rival, nil, words, nil}},
+			contenders: []contender{{p.own.Name, p.own, nil, words, nil, ""}, {p.rival.Name, p.rival, nil, words, nil, ""}},
 			measure:    networks.reader(part),
 		}
 	}
