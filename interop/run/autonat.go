@@ -352,8 +352,11 @@ func sentBytes(ctx context.Context, h *lan.Host, link string) (uint64, error) {
 	var links []struct {
 		Stats64 struct{ TX struct{ Bytes uint64 } }
 	}
-	if err := json.Unmarshal(out, &links); err != nil || len(links) != 1 {
-		return 0, fmt.Errorf("ip link: %.200q: %w", out, err)
+	if err := json.Unmarshal(out, &links); err != nil {
+		return 0, fmt.Errorf("ip link: %w", err)
+	}
+	if len(links) != 1 {
+		return 0, fmt.Errorf("ip link: %d links", len(links))
 	}
 	return links[0].Stats64.TX.Bytes, nil
 }
