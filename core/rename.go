@@ -3,8 +3,10 @@
 package core
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -35,41 +37,113 @@ func TagOf(f reflect.StructField) (t FieldTag) {
 	return t
 }
 
-// current is a module's configuration with the keys that its fields have now, and
-// what is to be said about those that it has. t is the type of the module.
+// UnmarshalCurrent reads a configuration strictly, as [json.Unmarshal] does but for
+// unknown keys, and takes old keys for those that fields have now. In notes is what
+// is to be said about the keys that it has. A type whose UnmarshalJSON calls it, for
+// a type without that method, has a method KeysOfFields, which says that its keys
+// are those of its fields all the same.
+func UnmarshalCurrent(config []byte, to any) (notes []string, err error) {
+	config, notes, err = current(config, reflect.TypeOf(to))
+	if err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(config))
+	d.DisallowUnknownFields()
+	return notes, d.Decode(to)
+}
+
+// current is a configuration with the keys that the fields of a type have now, also
+// those of structs in it, and what is to be said about the keys that it has.
 func current(config json.RawMessage, t reflect.Type) (json.RawMessage, []string, error) {
+	var r renamer
+	config, err := r.value(config, t, "")
+	slices.Sort(r.notes)
+	return config, r.notes, err
+}
+
+// renamer gives keys the names that they have now.
+type renamer struct{ notes []string }
+
+// value renews what is in a value, which is at a place. What is not of its type is
+// left to whoever decodes it.
+func (r *renamer) value(raw json.RawMessage, t reflect.Type, at string) (json.RawMessage, error) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	var keys map[string]json.RawMessage
-	if t.Kind() != reflect.Struct || !tagged(t) || json.Unmarshal(config, &keys) != nil {
-		return config, nil, nil
+	if !tagged(t, nil) {
+		return raw, nil
 	}
-	var notes []string
+	if t.Kind() == reflect.Slice || t.Kind() == reflect.Array {
+		var list []json.RawMessage
+		if json.Unmarshal(raw, &list) != nil {
+			return raw, nil
+		}
+		for i := range list {
+			var err error
+			if list[i], err = r.value(list[i], t.Elem(), fmt.Sprintf("%s%d/", at, i)); err != nil {
+				return nil, err
+			}
+		}
+		return json.Marshal(list)
+	}
+	var keys map[string]json.RawMessage
+	if json.Unmarshal(raw, &keys) != nil {
+		return raw, nil
+	}
+	if t.Kind() == reflect.Map {
+		for _, key := range slices.Sorted(maps.Keys(keys)) {
+			if err := r.member(keys, key, t.Elem(), at); err != nil {
+				return nil, err
+			}
+		}
+		return json.Marshal(keys)
+	}
 	for f := range fields(t) {
 		key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		tag := TagOf(f)
 		if old, ok := keys[tag.Was]; ok && tag.Was != "" {
 			if _, both := keys[key]; both {
-				return nil, nil, fmt.Errorf("%s: it is called %s now, which is there too; remove one", tag.Was, key)
+				return nil, fmt.Errorf("%s%s: it is called %s now, which is there too; remove one", at, tag.Was, key)
 			}
 			keys[key] = old
 			delete(keys, tag.Was)
-			notes = append(notes, fmt.Sprintf("%s is called %s now", tag.Was, key))
+			r.notes = append(r.notes, fmt.Sprintf("%s%s is called %s now", at, tag.Was, key))
 		}
 		if _, ok := keys[key]; ok && tag.Deprecated != "" {
-			notes = append(notes, fmt.Sprintf("%s is deprecated: %s", key, tag.Deprecated))
+			r.notes = append(r.notes, fmt.Sprintf("%s%s is deprecated: %s", at, key, tag.Deprecated))
+		}
+		if err := r.member(keys, key, f.Type, at); err != nil {
+			return nil, err
 		}
 	}
-	slices.Sort(notes)
-	config, err := json.Marshal(keys)
-	return config, notes, err
+	return json.Marshal(keys)
 }
 
-// tagged reports whether a field of a struct has a tag of xnode's.
-func tagged(t reflect.Type) bool {
+// member renews one member of an object.
+func (r *renamer) member(keys map[string]json.RawMessage, key string, t reflect.Type, at string) (err error) {
+	if raw, ok := keys[key]; ok {
+		keys[key], err = r.value(raw, t, at+key+"/")
+	}
+	return err
+}
+
+// tagged reports whether a field of a type, or of one within it, has a tag of
+// xnode's. The types in around contain it. What decodes itself knows its old keys.
+func tagged(t reflect.Type, around []reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map, reflect.Struct:
+	default:
+		return false
+	}
+	if slices.Contains(around, t) || t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
+		return false
+	}
+	around = append(around, t)
+	if t.Kind() != reflect.Struct {
+		return tagged(t.Elem(), around)
+	}
 	for f := range fields(t) {
-		if f.Tag.Get("xnode") != "" {
+		if f.Tag.Get("xnode") != "" || tagged(f.Type, around) {
 			return true
 		}
 	}

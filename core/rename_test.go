@@ -5,6 +5,7 @@ package core_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,6 +20,15 @@ type older struct {
 	Interval string `json:"interval,omitempty" xnode:"was=every"`
 	Loud     bool   `json:"loud,omitempty" xnode:"deprecated=it is always quiet, remove it"`
 	Plain    int    `json:"plain,omitempty"`
+	Inner    inner  `json:"inner,omitzero"`
+	// A list and a map of such, and one within itself.
+	List []inner           `json:"list,omitempty"`
+	Map  map[string]*inner `json:"map,omitempty"`
+}
+
+type inner struct {
+	Level int    `json:"level,omitempty" xnode:"was=depth"`
+	Inner *inner `json:"inner,omitempty"`
 }
 
 func (*older) CaddyModule() caddy.ModuleInfo {
@@ -49,6 +59,38 @@ func TestKeysThatAreCalledOtherwiseNow(t *testing.T) {
 			t.Errorf("%s: %v", tc.config, err)
 		} else if got := loaded[0].Module.(*older).Interval; got != tc.interval {
 			t.Errorf("%s: the interval is %q", tc.config, got)
+		}
+	}
+}
+
+// Within objects, lists and maps it is the same, and what is said names the place.
+func TestKeysWithinThatAreCalledOtherwiseNow(t *testing.T) {
+	var o older
+	notes, err := core.UnmarshalCurrent([]byte(`{"loud": true, "every": "1s", "inner": {"depth": 1, "inner": {"depth": 2}},
+		"list": [{"level": 3}, {"depth": 4}], "map": {"a/b": {"depth": 5}, "c": null}}`), &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Interval != "1s" || o.Inner.Level != 1 || o.Inner.Inner.Level != 2 || o.List[0].Level != 3 || o.List[1].Level != 4 || o.Map["a/b"].Level != 5 || o.Map["c"] != nil {
+		t.Errorf("%+v", o)
+	}
+	want := []string{
+		"every is called interval now", "inner/depth is called level now", "inner/inner/depth is called level now",
+		"list/1/depth is called level now", "loud is deprecated: it is always quiet, remove it", "map/a/b/depth is called level now",
+	}
+	if !slices.Equal(notes, want) {
+		t.Errorf("%q, want %q", notes, want)
+	}
+	for _, tc := range []struct{ config, want string }{
+		{`{"list": [{}, {"depth": 1, "level": 2}]}`, "list/1/depth: it is called level now, which is there too; remove one"},
+		{`{"inner": {"deep": 1}}`, `unknown field "deep"`},
+		{`{"inner": [1]}`, "cannot unmarshal array"},
+		{`{"list": {"depth": 1}}`, "cannot unmarshal object"},
+		{`[]`, "cannot unmarshal array"},
+		{`{`, "unexpected EOF"},
+	} {
+		if _, err := core.UnmarshalCurrent([]byte(tc.config), new(older)); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v, want %q", tc.config, err, tc.want)
 		}
 	}
 }

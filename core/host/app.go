@@ -45,6 +45,18 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "xnode", New: func() caddy.Module { return new(App) }}
 }
 
+// UnmarshalJSON implements [json.Unmarshaler]: old keys are taken for those of now.
+func (a *App) UnmarshalJSON(text []byte) error {
+	notes, err := core.UnmarshalCurrent(text, &a.Config)
+	for _, note := range notes {
+		caddy.Log().Named("xnode").Warn(note)
+	}
+	return err
+}
+
+// KeysOfFields says that the keys are those of the fields, whatever else is taken.
+func (*App) KeysOfFields() {}
+
 // Provision implements [caddy.Provisioner]. It loads all modules, or finds
 // them running with the same configuration. Nothing is started.
 func (a *App) Provision(ctx caddy.Context) error {

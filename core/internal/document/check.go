@@ -34,6 +34,9 @@ var (
 	jsonType    = reflect.TypeFor[json.Unmarshaler]()
 	textType    = reflect.TypeFor[encoding.TextUnmarshaler]()
 	rawType     = reflect.TypeFor[json.RawMessage]()
+	// keysType decodes itself, but has the keys of its fields: see
+	// [core.UnmarshalCurrent].
+	keysType = reflect.TypeFor[interface{ KeysOfFields() }]()
 )
 
 // Check compares a whole document with what Caddy and the modules in this
@@ -99,7 +102,7 @@ func (c *checker) mismatch(v *value, at *path, want string) {
 // check compares a value with the type it will be decoded into. Members in
 // skip are left to the caller.
 func (c *checker) check(v *value, t reflect.Type, at *path, skip ...string) {
-	for t.Kind() == reflect.Pointer && (!t.Implements(jsonType) || t.Elem().Implements(sectionType)) {
+	for t.Kind() == reflect.Pointer && (!t.Implements(jsonType) || t.Implements(keysType) || t.Elem().Implements(sectionType)) {
 		t = t.Elem()
 	}
 	if v.kind == nil && t.Kind() != reflect.Struct {
@@ -110,7 +113,7 @@ func (c *checker) check(v *value, t reflect.Type, at *path, skip ...string) {
 	case t.Implements(sectionType):
 		c.section(v, t, at)
 	case t == rawType || t.Kind() == reflect.Interface:
-	case implements(t, jsonType), implements(t, textType):
+	case implements(t, jsonType) && !implements(t, keysType), implements(t, textType):
 		c.decode(v, t, at, skip)
 	case t.Kind() == reflect.Struct:
 		c.object(v, t, at, skip)

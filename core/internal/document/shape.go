@@ -79,7 +79,7 @@ func ShapeOf(t reflect.Type) Shape {
 		s.Kind = Duration
 	case t == reflect.TypeFor[core.Size]():
 		s.Kind = Size
-	case implements(t, jsonType):
+	case implements(t, jsonType) && !implements(t, keysType):
 		s.Kind = Custom
 	case implements(t, textType):
 		s.Kind = Text
