@@ -76,7 +76,9 @@ func (k *Key) Verify(message, signature []byte) bool {
 
 // combine is [s]B - [k]A, encoded.
 func (k *Key) combine(hash, s *[32]byte) [32]byte {
-	keyDigits, baseDigits := digits(hash, keyWidth), digits(s, baseWidth)
+	var keyDigits, baseDigits [256]int8
+	digits(&keyDigits, hash, keyWidth)
+	digits(&baseDigits, s, baseWidth)
 	multiples := baseMultiples()
 	var sum completed
 	q := identity()

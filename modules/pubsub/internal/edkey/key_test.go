@@ -192,7 +192,9 @@ func TestDigits(t *testing.T) {
 	for _, width := range []uint{keyWidth, baseWidth} {
 		for _, v := range numbers {
 			sum, last := new(big.Int), -256
-			for i, d := range digits((*[32]byte)(littleEndian(v)), width) {
+			var list [256]int8
+			digits(&list, (*[32]byte)(littleEndian(v)), width)
+			for i, d := range list {
 				if d == 0 {
 					continue
 				}

@@ -83,10 +83,10 @@ func toAffine(list []affine, points []*edwards25519.Point) {
 	}
 }
 
-// digits writes a number below 2²⁵⁵ as the sum of digits times powers of two. Each
-// digit is odd or zero, and of width consecutive ones one at most is not zero; it is
-// between ±2^(width-1).
-func digits(number *[32]byte, width uint) (list [256]int8) {
+// digits writes a number below 2²⁵⁵ as the sum of digits times powers of two, into a
+// list of zeros. Each digit is odd or zero, and of width consecutive ones one at most
+// is not zero; it is between ±2^(width-1).
+func digits(list *[256]int8, number *[32]byte, width uint) {
 	var limbs [5]uint64
 	for i := range 4 {
 		limbs[i] = binary.LittleEndian.Uint64(number[8*i:])
@@ -111,5 +111,4 @@ func digits(number *[32]byte, width uint) (list [256]int8) {
 		}
 		bit += width
 	}
-	return list
 }
