@@ -161,40 +161,47 @@ func (h *Hub) send(r *remote) {
 	}
 }
 
-// buffers are of *[]byte, for what is being sent, by all hubs of the process.
-var buffers sync.Pool
-
 // sendQueued sends until the queue is empty. A stream that it opens begins with
 // which topics the node is in.
 func (h *Hub) sendQueued(r *remote) error {
-	out := &r.out
-	if out.stream == nil {
+	if r.out.stream == nil {
 		if err := h.openOut(r); err != nil {
 			return err
 		}
 		h.greet(r)
 	}
+	for {
+		runtime.Gosched() // what others are about to queue goes out with this
+		if more, err := h.sendSome(r); err != nil || !more {
+			return err
+		}
+	}
+}
+
+// buffers are of *[]byte, for what is being sent, by all hubs of the process.
+var buffers sync.Pool
+
+// sendSome sends a part of what is queued. It reports whether there was something.
+func (h *Hub) sendSome(r *remote) (more bool, err error) {
 	buf, _ := buffers.Get().(*[]byte)
 	if buf == nil {
 		buf = new([]byte)
 	}
 	defer buffers.Put(buf)
-	for {
-		runtime.Gosched()
-		*buf = r.queue.drain((*buf)[:0])
-		if len(*buf) == 0 {
-			return nil
-		}
-		begin := time.Now()
-		if err := out.write(*buf); err != nil {
-			out.close()
-			return err
-		}
-		h.recordWritten(r.id, time.Since(begin))
-		if cap(*buf) > 2*writeSize {
-			*buf = nil // of a large message: not kept
-		}
+	*buf = r.queue.drain((*buf)[:0])
+	if len(*buf) == 0 {
+		return false, nil
 	}
+	begin := time.Now()
+	if err := r.out.write(*buf); err != nil {
+		r.out.close()
+		return false, err
+	}
+	h.recordWritten(r.id, time.Since(begin))
+	if cap(*buf) > 2*writeSize {
+		*buf = nil // of a large message: not kept
+	}
+	return true, nil
 }
 
 // outgoing is the stream to a peer. It belongs to who drains the peer's queue.
