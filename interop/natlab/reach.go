@@ -222,6 +222,9 @@ func (r *reaching) consult(ctx context.Context, n *node) error {
 		for _, c := range d.Checks {
 			r.Doctor[c.ID] = c.Status
 			want := diagnoses[r.Router][c.ID]
+			if c.ID == "clock" { // the servers have signed their addresses just now
+				want = "ok"
+			}
 			if r.Behind != "" && c.ID == "nat.double" {
 				want = "warning"
 			}

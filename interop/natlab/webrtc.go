@@ -89,24 +89,24 @@ func (m *meeting) String() string {
 
 // turn is a TURN server of others, with one user.
 type turn struct {
-	password string
-	files    string // a folder with the right password, and a wrong one
-	stop     func() error
+	secrets []string // the password, and a wrong one
+	files   string   // a folder with both
+	stop    func() error
 }
 
 // startTURN runs coturn on a host.
 func startTURN(ctx context.Context, on *lan.Host, at netip.Addr) (t *turn, err error) {
-	t = &turn{password: rand.Text()}
+	t = &turn{secrets: []string{rand.Text(), rand.Text()}}
 	if t.files, err = os.MkdirTemp("", "natlab"); err != nil {
 		return nil, err
 	}
-	for name, text := range map[string]string{"right": t.password, "wrong": rand.Text()} {
-		if err := os.WriteFile(filepath.Join(t.files, name), []byte(text), 0o600); err != nil {
+	for i, name := range []string{"right", "wrong"} {
+		if err := os.WriteFile(filepath.Join(t.files, name), []byte(t.secrets[i]), 0o600); err != nil {
 			return nil, err
 		}
 	}
 	argv := on.Command("turnserver", "-n", "--listening-ip", at.String(), "--relay-ip", at.String(),
-		"--listening-port", fmt.Sprint(coturnPort), "--lt-cred-mech", "--realm", "lab", "--user", "lab:"+t.password,
+		"--listening-port", fmt.Sprint(coturnPort), "--lt-cred-mech", "--realm", "lab", "--user", "lab:"+t.secrets[0],
 		"--no-tls", "--no-dtls", "--no-cli", "--fingerprint", "--log-file", "stdout", "--simple-log",
 		"--pidfile", filepath.Join(t.files, "pid"), "--userdb", filepath.Join(t.files, "db"))
 	cmd := exec.Command(argv[0], argv[1:]...)
@@ -208,7 +208,7 @@ func (m *meeting) try(ctx context.Context, number int, xnode string) (err error)
 		}
 	}
 	m.OK = true
-	return errors.Join(dialer.keepsSecret(t.password), dialled.keepsSecret(t.password))
+	return errors.Join(dialer.keeps(t.secrets), dialled.keeps(t.secrets))
 }
 
 // place waits for the address at which the node can be met.
@@ -362,9 +362,9 @@ func (m *meeting) cut(ctx context.Context, l *lab, dialer, dialled *node, addr s
 	return nil
 }
 
-// keepsSecret looks for a password in all that the node has written: its log, in
-// full, and its configuration.
-func (n *node) keepsSecret(password string) error {
+// keeps looks for secrets in all that the node has written: its log, in full, and
+// its configuration.
+func (n *node) keeps(secrets []string) error {
 	debugging := false
 	files, err := filepath.Glob(filepath.Join(n.folder, "*"))
 	if err != nil {
@@ -376,8 +376,8 @@ func (n *node) keepsSecret(password string) error {
 			continue // a socket, or a folder
 		}
 		debugging = debugging || strings.Contains(string(text), "DEBUG")
-		if strings.Contains(string(text), password) {
-			return fmt.Errorf("%s has the password of the TURN server", filepath.Base(file))
+		if slices.ContainsFunc(secrets, func(s string) bool { return strings.Contains(string(text), s) }) {
+			return fmt.Errorf("%s has a password for the TURN server", filepath.Base(file))
 		}
 	}
 	if !debugging {

@@ -5,6 +5,7 @@ package node
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -44,6 +45,8 @@ const (
 	wantFiles = 4096
 	// wantBuffers is what quic-go asks for, in bytes.
 	wantBuffers = 7168 << 10
+	// clockSlack is by how much clocks may differ.
+	clockSlack = 10 * time.Minute
 	// someConns is how many connections say something about all.
 	someConns = 4
 )
@@ -311,7 +314,19 @@ func checkClock(f *Facts) Check {
 	if f.Now.Before(built) {
 		return Check{Status: statusError, Evidence: "the clock shows " + f.Now.Format(time.DateTime), Remedy: "set the clock: certificates and records are not valid at that time"}
 	}
-	return unchecked("it shows " + f.Now.UTC().Format(time.DateTime) + " UTC, and nobody is asked whether that is right")
+	shows := "it shows " + f.Now.UTC().Format(time.DateTime) + " UTC"
+	times := slices.SortedFunc(slices.Values(f.Signed), func(a, b time.Time) int { return b.Compare(a) })
+	if len(times) < 2 {
+		return unchecked(shows + ", and too few peers have signed anything to compare that with")
+	}
+	switch behind := times[1].Sub(f.Now); { // one peer alone may be wrong
+	case behind > clockSlack:
+		return Check{Status: statusWarning, Evidence: fmt.Sprintf("the clock is slow: %s, and two of %d peers have signed their addresses %s later than that", shows, len(times), behind.Round(time.Minute)),
+			Remedy: "set the clock, best by NTP: certificates and records may not be valid at that time"}
+	case behind > -clockSlack:
+		return ok("%s, and two of %d peers have signed their addresses within %s of that", shows, len(times), clockSlack)
+	}
+	return unchecked(fmt.Sprintf("%s; it is not slow, for %d peers have signed nothing later, and nothing just now either", shows, len(times)))
 }
 
 func checkFiles(f *Facts) Check {

@@ -45,6 +45,15 @@ func behindNAT(f *Facts) {
 		Network: "udp", Inside: netip.MustParseAddrPort("192.168.1.7:4001"), Outside: netip.MustParseAddrPort("5.6.7.8:4001")}}}
 }
 
+// signedAt has peers sign so much later than it is.
+func signedAt(later ...time.Duration) func(*Facts) {
+	return func(f *Facts) {
+		for _, d := range later {
+			f.Signed = append(f.Signed, f.Now.Add(d))
+		}
+	}
+}
+
 func TestDiagnose(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(*Facts)
@@ -104,22 +113,26 @@ func TestDiagnose(t *testing.T) {
 		"has a relay": {func(f *Facts) {
 			f.Addrs = addrsOf("/ip4/9.9.9.9/tcp/1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN/p2p-circuit")
 		}, "nat.relay", "ok", "1 addresses at relays", ""},
-		"UDP":             {nil, "udp.blocked", "ok", "2 connections", ""},
-		"UDP blocked":     {func(f *Facts) { f.UDP, f.TCP = 0, 9 }, "udp.blocked", "warning", "of 9 connections, none", "firewall"},
-		"too few":         {func(f *Facts) { f.UDP, f.TCP = 0, 3 }, "udp.blocked", "unchecked", "3 connections", ""},
-		"no UDP port":     {func(f *Facts) { f.Listen = nil }, "udp.blocked", "unchecked", "no UDP port", ""},
-		"IPv6":            {nil, "ipv6", "ok", "2600::7", ""},
-		"no IPv6":         {behindNAT, "ipv6", "warning", "no IPv6 address", "provider"},
-		"no route":        {func(f *Facts) { f.Route6 = false }, "ipv6", "warning", "no way", "routes"},
-		"not on IPv6":     {func(f *Facts) { f.Listen = f.Listen[:1] }, "ipv6", "warning", "does not listen on IPv6", "/ip6/::/"},
-		"clock":           {nil, "clock", "unchecked", "nobody is asked", ""},
-		"clock of 1970":   {func(f *Facts) { f.Now = time.Unix(0, 0) }, "clock", "error", "1970", "set the clock"},
-		"files":           {nil, "files", "ok", "65536", ""},
-		"few files":       {func(f *Facts) { f.Files = 1024 }, "files", "warning", "1024 files", "ulimit -n 4096"},
-		"files unknown":   {func(f *Facts) { f.Files = 0 }, "files", "unchecked", "does not say", ""},
-		"buffers":         {nil, "udp.buffers", "ok", "7168 KiB", ""},
-		"small buffers":   {func(f *Facts) { f.RMem = 212992 }, "udp.buffers", "warning", "208 KiB to receive", "sysctl -w net.core.rmem_max=7340032"},
-		"buffers unknown": {func(f *Facts) { f.WMem = 0 }, "udp.buffers", "unchecked", "does not say", ""},
+		"UDP":                    {nil, "udp.blocked", "ok", "2 connections", ""},
+		"UDP blocked":            {func(f *Facts) { f.UDP, f.TCP = 0, 9 }, "udp.blocked", "warning", "of 9 connections, none", "firewall"},
+		"too few":                {func(f *Facts) { f.UDP, f.TCP = 0, 3 }, "udp.blocked", "unchecked", "3 connections", ""},
+		"no UDP port":            {func(f *Facts) { f.Listen = nil }, "udp.blocked", "unchecked", "no UDP port", ""},
+		"IPv6":                   {nil, "ipv6", "ok", "2600::7", ""},
+		"no IPv6":                {behindNAT, "ipv6", "warning", "no IPv6 address", "provider"},
+		"no route":               {func(f *Facts) { f.Route6 = false }, "ipv6", "warning", "no way", "routes"},
+		"not on IPv6":            {func(f *Facts) { f.Listen = f.Listen[:1] }, "ipv6", "warning", "does not listen on IPv6", "/ip6/::/"},
+		"clock":                  {nil, "clock", "unchecked", "too few peers", ""},
+		"clock that peers share": {signedAt(-time.Hour, time.Minute, -time.Minute), "clock", "ok", "two of 3 peers", ""},
+		"slow clock":             {signedAt(48*time.Hour, 49*time.Hour, -time.Hour), "clock", "warning", "48h0m0s later", "NTP"},
+		"one peer is fast":       {signedAt(48*time.Hour, -time.Minute), "clock", "ok", "two of 2 peers", ""},
+		"old signatures":         {signedAt(-48*time.Hour, -time.Hour), "clock", "unchecked", "not slow", ""},
+		"clock of 1970":          {func(f *Facts) { f.Now = time.Unix(0, 0) }, "clock", "error", "1970", "set the clock"},
+		"files":                  {nil, "files", "ok", "65536", ""},
+		"few files":              {func(f *Facts) { f.Files = 1024 }, "files", "warning", "1024 files", "ulimit -n 4096"},
+		"files unknown":          {func(f *Facts) { f.Files = 0 }, "files", "unchecked", "does not say", ""},
+		"buffers":                {nil, "udp.buffers", "ok", "7168 KiB", ""},
+		"small buffers":          {func(f *Facts) { f.RMem = 212992 }, "udp.buffers", "warning", "208 KiB to receive", "sysctl -w net.core.rmem_max=7340032"},
+		"buffers unknown":        {func(f *Facts) { f.WMem = 0 }, "udp.buffers", "unchecked", "does not say", ""},
 	} {
 		f := healthy()
 		if tc.change != nil {

@@ -4,6 +4,7 @@ package node
 
 import (
 	"context"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/host"
 	"github.com/xnode-p2p/xnode/core/peer"
+	"github.com/xnode-p2p/xnode/core/record"
 )
 
 // Facts are what the checks of a [Diagnosis] are made of. Nobody outside is asked
@@ -39,6 +41,9 @@ type Facts struct {
 	Maps  *core.PortMaps
 	// TCP and UDP are the connections over each, Relayed those through relays.
 	TCP, UDP, Relayed int
+	// Signed are the times at which the peers that are connected have signed their
+	// addresses, of those that say when.
+	Signed []time.Time
 	// SecondHop is the router behind the first one, as it calls itself, on the
 	// way to a peer of the IPv4 Internet; invalid if it is unknown.
 	SecondHop netip.Addr
@@ -92,11 +97,35 @@ func NodeFacts(ctx context.Context, h *host.Host) Facts {
 			f.TCP++
 		}
 	}
+	f.Signed = signed(h)
 	if far.IsValid() {
 		f.SecondHop = secondHop(ctx, far)
 	}
 	f.Hairpin = hairpin(ctx, f)
 	return f
+}
+
+// signed are the times in the records of the peers that are connected. Their numbers
+// are nanoseconds since 1970 with most implementations, and with the others they
+// are no time at which there was libp2p.
+func signed(h *host.Host) (list []time.Time) {
+	seen := make(map[peer.ID]bool)
+	for _, c := range h.Conns() {
+		p := c.RemotePeer()
+		e := h.PeerRecord(p)
+		if seen[p] || e == nil {
+			continue
+		}
+		seen[p] = true
+		var r record.PeerRecord
+		if r.Unmarshal(e.Payload) != nil || r.Seq > math.MaxInt64 {
+			continue
+		}
+		if at := time.Unix(0, int64(r.Seq)); at.Year() >= 2015 {
+			list = append(list, at)
+		}
+	}
+	return list
 }
 
 func has(a ma.Multiaddr, code int) bool {
