@@ -250,7 +250,8 @@ func (m *matrix) closeTopic(ctx context.Context, nodes []*topicNode) {
 	wg.Wait()
 }
 
-// topicRows are those of pairs, and one of three nodes of every kind.
+// topicRows are those of pairs, one of three nodes of every kind, and some that
+// leave a kind out, for what those that are left can do together, and all cannot.
 func topicRows(all []peers.Peer) (rows []*row) {
 	add := func(server, client peers.Peer) {
 		ways := peers.CommonPubSub(server, client)
@@ -274,14 +275,23 @@ func topicRows(all []peers.Peer) (rows []*row) {
 			add(p, own)
 		}
 	}
-	if len(kinds) < 2 {
-		return rows
+	mix := func(name string, kinds []peers.Peer, ways []string) {
+		if len(kinds) > 1 && len(ways) > 0 {
+			rows = append(rows, &row{
+				Suite: suiteMixed, Server: name, Client: own.Name, Stack: dhtStack, server: own, client: own,
+				members: slices.Concat(kinds, kinds, kinds), ways: ways,
+			})
+		}
 	}
-	if ways := peers.CommonPubSub(kinds...); len(ways) > 0 {
-		rows = append(rows, &row{
-			Suite: suiteMixed, Server: everybody, Client: own.Name, Stack: dhtStack, server: own, client: own,
-			members: slices.Concat(kinds, kinds, kinds), ways: ways,
-		})
+	if len(kinds) > 1 {
+		mix(everybody, kinds, peers.CommonPubSub(kinds...))
+	}
+	for _, name := range []string{"js", "py"} {
+		others := slices.DeleteFunc(slices.Clone(kinds), func(p peers.Peer) bool { return p.Name == name })
+		if len(others) < len(kinds) && len(others) > 1 {
+			ways := slices.DeleteFunc(peers.CommonPubSub(others...), func(way string) bool { return way == peers.Gossipsub })
+			mix(everybody+" but "+name, others, ways)
+		}
 	}
 	return rows
 }

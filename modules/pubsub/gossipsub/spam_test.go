@@ -13,6 +13,7 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/coretest"
 	"github.com/xnode-p2p/xnode/core/peer"
+	"github.com/xnode-p2p/xnode/core/record"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/rpc"
 )
 
@@ -376,6 +377,44 @@ func TestEvil_G12_Graylisted(t *testing.T) {
 		}
 		if got := v.TopicPeers("news"); len(got) != 1 || got[0].Peer != n[2].ID() {
 			t.Errorf("in the topic: %+v", got)
+		}
+	})
+}
+
+// Who recommends a peer shows the record that the peer has signed, and no other.
+func TestEvil_A3_RecommendedRecords(t *testing.T) {
+	inBubble(t, `{"params": {"peer_exchange": true}, "score": {"accept_px_threshold": 0}}`, 3, func(t *testing.T, _ core.Topics, _ core.Subscription, n []*coretest.FakeNode) {
+		a := attack(t, n[1], n[0], false)
+		a.send(subscribe("news"))
+		target, third := n[2], n[3]
+		seal := func(by, of *coretest.FakeNode, seq uint64) []byte {
+			text, err := (&record.PeerRecord{ID: of.ID(), Seq: seq, Addrs: of.ListenAddrs()}).Marshal()
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := record.Seal(by, "libp2p-peer-record", []byte{3, 1}, text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e.Marshal()
+		}
+		recommend := func(b []byte) {
+			a.send(control(&rpc.Control{Prune: []rpc.Prune{{Topic: "news", Peers: []rpc.PeerInfo{{ID: target.ID().Bytes(), Record: b}}}}}))
+		}
+		broken := seal(target, target, 2)
+		broken[len(broken)-1] ^= 1
+		for what, b := range map[string][]byte{
+			"a third peer's":          seal(third, third, 2),
+			"signed by who sends it":  seal(n[1], target, 2),
+			"a third peer's, renamed": seal(third, target, 2),
+			"broken":                  broken,
+		} {
+			if recommend(b); len(n[0].ConnsTo(target.ID()))+len(n[0].ConnsTo(third.ID())) > 0 || n[0].PeerRecord(target.ID()) != nil {
+				t.Errorf("%s: it is believed", what)
+			}
+		}
+		if recommend(seal(target, target, 2)); len(n[0].ConnsTo(target.ID())) != 1 || n[0].PeerRecord(target.ID()) == nil {
+			t.Error("the peer's own record is not believed")
 		}
 	})
 }

@@ -5,12 +5,17 @@ package message
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/big"
 	"sync"
 	"testing"
 
 	"github.com/xnode-p2p/xnode/core/peer"
+	"github.com/xnode-p2p/xnode/core/wire"
 	"github.com/xnode-p2p/xnode/modules/pubsub/internal/rpc"
 )
 
@@ -256,5 +261,29 @@ func BenchmarkVerify(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// An author whose key is out of bounds is refused before anything is verified with
+// it, whether the ID is that key's or not.
+func TestEvil_A1_RSAAuthor(t *testing.T) {
+	for _, bits := range []int{1024, 8193, 16384} {
+		n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
+		der, err := x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: n.Add(n, big.NewInt(1)), E: 65537})
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := append([]byte{8, byte(peer.RSA), 0x12}, wire.AppendUvarint(nil, uint64(len(der)))...)
+		key = append(key, der...)
+		hash := sha256.Sum256(key)
+		m := &rpc.Message{
+			From: append([]byte{0x12, 32}, hash[:]...), Seqno: seqno[:], Topic: "news", HasTopic: true,
+			Data: []byte("hello"), Signature: make([]byte, bits/8), Key: key,
+		}
+		for _, p := range []Policy{{Sign: true, Strict: true}, {Sign: true}} {
+			if err := check(p, m, new(Authors)); !errors.Is(err, ErrKey) {
+				t.Errorf("%d bits, %+v: %v, want %v", bits, p, err, ErrKey)
+			}
+		}
 	}
 }
