@@ -69,7 +69,7 @@ func (m *matrix) watchControl(ctx context.Context, r *row) (missing []string, er
 		nodes = append(nodes, n)
 	}
 	for _, n := range nodes {
-		if err := n.meet(ctx); err != nil {
+		if err := n.meet(ctx, 1); err != nil {
 			return nil, err
 		}
 	}

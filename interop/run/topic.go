@@ -101,11 +101,14 @@ func (m *matrix) fillTopic(ctx context.Context, r *row) {
 func (m *matrix) talk(ctx context.Context, kinds []peers.Peer, way string, known bool) error {
 	var nodes []*topicNode
 	defer func() { m.closeTopic(ctx, nodes) }()
+	links := make([]int, len(kinds)) // of each node
 	for i, p := range kinds {
 		var others []string
 		for _, j := range slices.Compact([]int{(i - 1) / 2, (i - 1) / 3}) {
 			if i > 0 {
 				others = append(others, nodes[j].addr)
+				links[i]++
+				links[j]++
 			}
 		}
 		n, err := startTopic(ctx, p, way, others)
@@ -114,8 +117,8 @@ func (m *matrix) talk(ctx context.Context, kinds []peers.Peer, way string, known
 		}
 		nodes = append(nodes, n)
 	}
-	for _, n := range nodes {
-		if err := n.meet(ctx); err != nil {
+	for i, n := range nodes { // nothing that one misses comes again in floodsub
+		if err := n.meet(ctx, links[i]); err != nil {
 			return err
 		}
 	}
@@ -178,11 +181,11 @@ func (n *topicNode) until(ctx context.Context, limit time.Duration, good func(to
 	}
 }
 
-// meet waits until a node knows of others in the topic.
-func (n *topicNode) meet(ctx context.Context) error {
+// meet waits until a node knows of as many others in the topic.
+func (n *topicNode) meet(ctx context.Context, want int) error {
 	return n.until(ctx, meetTime, func(a topicAnswer) error {
-		if a.Peers == 0 {
-			return errors.New("knows of nobody in the topic")
+		if a.Peers < want {
+			return fmt.Errorf("knows of %d peers in the topic, and not of %d", a.Peers, want)
 		}
 		return nil
 	})

@@ -45,9 +45,16 @@ type queue struct {
 	size     int             // bytes of entries
 	own      []*mesh.Message // shared with other queues
 	forward  []*mesh.Message
-	partials [][]byte // frames of partial messages
-	messages int      // bytes of own, forward and partials
+	partials []queuedPartial
+	messages int // bytes of own, forward and partials
 	dropped  uint64
+}
+
+// queuedPartial is a partial message that waits.
+type queuedPartial struct {
+	topic, group string
+	metadata     bool // nothing but metadata
+	frame        []byte
 }
 
 // wake sees to it that somebody drains the queue.
@@ -133,16 +140,26 @@ func (q *queue) room(n, factor int) bool {
 // count is how many messages wait.
 func (q *queue) count() int { return len(q.own) + len(q.forward) + len(q.partials) }
 
-// partial adds a partial message, if there is room for it.
+// partial adds a partial message, if there is room for it. Its metadata takes the
+// place of what waits to be said about the same group.
 func (q *queue) partial(p *rpc.Partial) bool {
-	frame := rpc.AppendPartial(nil, p)
+	added := queuedPartial{p.Topic, string(p.Group), len(p.Message) == 0, rpc.AppendPartial(nil, p)}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.room(len(frame), 2) {
+	if len(p.Metadata) > 0 {
+		q.partials = slices.DeleteFunc(q.partials, func(o queuedPartial) bool {
+			stale := o.metadata && o.topic == added.topic && o.group == added.group
+			if stale {
+				q.messages -= len(o.frame)
+			}
+			return stale
+		})
+	}
+	if !q.room(len(added.frame), 2) {
 		return false
 	}
-	q.partials = append(q.partials, frame)
-	q.messages += len(frame)
+	q.partials = append(q.partials, added)
+	q.messages += len(added.frame)
 	q.wake()
 	return true
 }
@@ -179,10 +196,10 @@ func (q *queue) drain(b []byte) []byte {
 		b = q.controlFrame(b)
 	}
 	for len(b) < writeSize && len(q.partials) > 0 {
-		frame := q.partials[0]
+		frame := q.partials[0].frame
 		b = append(wire.AppendUvarint(b, uint64(len(frame))), frame...)
 		q.messages -= len(frame)
-		q.partials[0] = nil
+		q.partials[0] = queuedPartial{}
 		if q.partials = q.partials[1:]; len(q.partials) == 0 {
 			q.partials = nil
 		}

@@ -71,6 +71,43 @@ func TestQueue(t *testing.T) {
 	}
 }
 
+// What a peer has not been told yet about a group it is told once, as it is last;
+// parts are not left out.
+func TestQueueOfPartialMessages(t *testing.T) {
+	q := &queue{begin: func() {}}
+	say := func(group, message, metadata string) {
+		p := &rpc.Partial{Topic: "t", Group: []byte(group)}
+		if message != "" {
+			p.Message = []byte(message)
+		}
+		if metadata != "" {
+			p.Metadata = []byte(metadata)
+		}
+		q.partial(p)
+	}
+	say("a", "", "1")
+	say("b", "", "1")
+	say("a", "part", "2")
+	say("a", "other", "")
+	say("a", "", "3")
+	say("a", "", "4")
+	var got []string
+	for r := bytes.NewReader(q.drain(nil)); r.Len() > 0; {
+		frame, err := wire.ReadMessage(r, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := rpc.Decode(frame, &rpc.DefaultLimits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprintf("%s%s%s", m.Partial.Group, m.Partial.Message, m.Partial.Metadata))
+	}
+	if fmt.Sprint(got) != "[b1 apart2 aother a4]" || q.messages != 0 {
+		t.Errorf("%q, and %d bytes are left", got, q.messages)
+	}
+}
+
 func TestQueueIsBounded(t *testing.T) {
 	q := &queue{begin: func() {}}
 	taken := 0
