@@ -87,7 +87,7 @@ func (s *session) announce(st *stream) {
 	}
 	if flags := s.greet(st); flags != 0 {
 		s.post(newHeader(typeWindowUpdate, flags, st.id, 0))
-		s.flush(maxRounds)
+		s.flush()
 	}
 }
 
@@ -122,7 +122,7 @@ func (s *session) closeWrite(st *stream) error {
 	st.sentFIN = true
 	st.room.Broadcast()
 	s.settle(st)
-	s.flush(maxRounds)
+	s.flush()
 	return nil
 }
 

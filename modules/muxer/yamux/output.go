@@ -116,13 +116,9 @@ func (s *session) pong(id uint32) {
 	}
 }
 
-// flush writes what waits, unless somebody else will, and what comes meanwhile, for
-// so many rounds. It lets others run first who may have something to write as well.
-func (s *session) flush(rounds int) {
-	if rounds <= 0 {
-		s.flushLater()
-		return
-	}
+// flush writes what waits, unless somebody else will. It lets others run first
+// who may have something to write as well.
+func (s *session) flush() {
 	if !s.idle() {
 		return
 	}
@@ -130,7 +126,7 @@ func (s *session) flush(rounds int) {
 	s.mu.Unlock()
 	runtime.Gosched()
 	s.mu.Lock()
-	s.drain(rounds)
+	s.drain(maxRounds)
 }
 
 // flushLater is flush for who must not wait for the connection.

@@ -76,6 +76,6 @@ func (s *session) refill(st *stream) {
 	if n := s.credit(st); n > 0 {
 		flags := s.greet(st)
 		s.post(newHeader(typeWindowUpdate, flags, st.id, n))
-		s.flush(maxRounds)
+		s.flush()
 	}
 }

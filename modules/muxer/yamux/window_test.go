@@ -377,14 +377,11 @@ func (s *session) waitingBytes() int {
 	return len(s.pending.b)
 }
 
-// Who writes with a deadline waits for the connection only if that is sure to end
-// in time.
+// Who writes with a deadline, or whose stream may be reset by somebody who waits for
+// that, does not wait for a connection that takes nothing.
 func TestWriteDeadlineOnFullConnection(t *testing.T) {
-	for _, c := range []struct{ deadline, took time.Duration }{
-		{time.Second, 0}, // left to a goroutine
-		{5 * time.Second, 2 * time.Second},
-	} {
-		t.Run(c.deadline.String(), func(t *testing.T) {
+	for _, deadline := range []time.Duration{time.Second, time.Minute} {
+		t.Run(deadline.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newRawPeer(t, `{"write_timeout": "2s", "keepalive": "1h"}`, coretest.NewMemory(-1), true)
 				p.send(typeWindowUpdate, flagSYN, 1, 0)
@@ -401,14 +398,14 @@ func TestWriteDeadlineOnFullConnection(t *testing.T) {
 					t.Fatal(err)
 				}
 				start := time.Now()
-				if err := st.SetWriteDeadline(start.Add(c.deadline)); err != nil {
+				if err := st.SetWriteDeadline(start.Add(deadline)); err != nil {
 					t.Fatal(err)
 				}
 				if _, err := st.Write([]byte("x")); err != nil {
 					t.Error(err)
 				}
-				if took := time.Since(start); took != c.took {
-					t.Errorf("the write took %v, want %v", took, c.took)
+				if took := time.Since(start); took != 0 {
+					t.Errorf("the write took %v", took)
 				}
 				p.close()
 			})

@@ -2,10 +2,7 @@
 
 package yamux
 
-import (
-	"os"
-	"time"
-)
+import "os"
 
 // queuedWrite is how many bytes of data are copied into the buffer of waiting
 // frames at a time. Who writes more waits for the turn, and copies it when nobody
@@ -54,7 +51,11 @@ func (s *session) writeFrames(st *stream, p []byte) (n int, err error) {
 			if h, ok := s.nextData(st, size); ok {
 				s.postData(h, p[n:n+size])
 			}
-			s.flush(s.rounds(st))
+			if st.limit.at.IsZero() {
+				s.flush()
+			} else {
+				s.flushLater()
+			}
 		case s.turn, newcomer && s.waiting > 0:
 			newcomer = false
 			s.waiting++
@@ -71,14 +72,6 @@ func (s *session) writeFrames(st *stream, p []byte) (n int, err error) {
 			return n, nil
 		}
 	}
-}
-
-// rounds is how many writes to the connection a stream's writer may wait for.
-func (s *session) rounds(st *stream) int {
-	if st.limit.at.IsZero() {
-		return maxRounds
-	}
-	return min(maxRounds, int(time.Until(st.limit.at)/time.Duration(s.muxer.WriteTimeout)))
 }
 
 // writeErr says why nothing can be written on a stream now.

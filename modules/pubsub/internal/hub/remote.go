@@ -106,9 +106,9 @@ func (h *Hub) partLocked(r *remote) {
 	}
 }
 
-// maxIdle is how many goroutines wait for a peer to send to: about as many as a
-// message goes to. A new one would have to grow its stack each time.
-const maxIdle = 8
+// maxIdle is how many goroutines wait for a peer to send to. A new one would have
+// to grow its stack each time.
+const maxIdle = 4
 
 // sendSoon has somebody send what is queued for a peer.
 func (h *Hub) sendSoon(r *remote) {
