@@ -22,7 +22,7 @@ type STUNService struct {
 	Requests int `json:"requests,omitempty"`
 	// RequestsPerIP is how many requests a second are answered of one IP
 	// address, or of one network of IPv6 (/64). From 1 to 1,000,000.
-	// Default: 20.
+	// Default: 20, or requests if that is less.
 	RequestsPerIP int `json:"requests_per_ip,omitempty"`
 
 	mu     sync.Mutex
@@ -36,7 +36,7 @@ const maxRequests = 1_000_000
 
 func (s *STUNService) provision() {
 	setDefault(&s.Requests, 1000)
-	setDefault(&s.RequestsPerIP, 20)
+	setDefault(&s.RequestsPerIP, min(20, s.Requests))
 	s.byIP = make(map[netip.Prefix]int)
 }
 
@@ -50,7 +50,7 @@ func (s *STUNService) validate() error {
 		}
 	}
 	if s.RequestsPerIP > s.Requests {
-		return errors.New("requests_per_ip: it is more than requests, which is for all together")
+		return errors.New("requests_per_ip: it is more than requests, which is for all together; lower it")
 	}
 	return nil
 }
