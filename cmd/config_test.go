@@ -4,16 +4,22 @@ package xnodecmd_test
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
 
 // That each of them starts is tested in package configs.
 func TestInitWritesEveryProfile(t *testing.T) {
-	for _, profile := range []string{"server", "relay", "bootstrap", "rendezvous", "dht", "lan", "lowpower", "browser", "private", "test"} {
+	for profile, nat := range map[string][]string{ // what helps it to be reached
+		"server": {"autonat"}, "relay": {"autonat", "relay"}, "bootstrap": {"autonat"}, "rendezvous": {"autonat"},
+		"dht": {"autonat", "holepunch", "portmap", "relay"}, "lowpower": {"holepunch", "relay"}, "browser": {"autonat"},
+		"lan": nil, "private": nil, "test": nil, // which nobody reaches from outside
+	} {
 		t.Run(profile, func(t *testing.T) {
 			n := newNode(t)
 			path := filepath.Join(n.dir, "node.json")
@@ -26,6 +32,16 @@ func TestInitWritesEveryProfile(t *testing.T) {
 			}
 			n.must("validate", path)
 			n.must("fmt", "--check", path)
+			var document struct {
+				Apps struct{ Xnode struct{ NAT map[string]any } }
+			}
+			text, err := os.ReadFile(path)
+			if err == nil {
+				err = json.Unmarshal(text, &document)
+			}
+			if got := slices.Sorted(maps.Keys(document.Apps.Xnode.NAT)); err != nil || !slices.Equal(got, nat) {
+				t.Errorf("its modules of nat are %v, want %v; %v", got, nat, err)
+			}
 			if out := n.xnode("", "init", "--profile", profile, "-o", path); out.code != 1 || !strings.Contains(out.stderr, "exists") {
 				t.Errorf("over a file: %+v", out)
 			}

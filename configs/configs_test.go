@@ -57,13 +57,13 @@ func TestEveryConfigStarts(t *testing.T) {
 }
 
 // forTest takes a free port for the usual one, nobody for the bootstrap peers of
-// the internet, multicasts to this machine alone, and has no admin endpoint.
+// the internet, multicasts to this machine alone, asks no router, and has no admin endpoint.
 func forTest(t *testing.T, text []byte) []byte {
 	t.Helper()
 	var document map[string]any
 	free := strings.NewReplacer(
 		"/tcp/4001", "/tcp/0", "/udp/4001", "/udp/0", `"mdns": {}`, `"mdns": {"interfaces": ["lo"]}`,
-		"/dnsaddr/bootstrap.libp2p.io", "/ip4/127.0.0.1/tcp/1", "/dns4/relay.example.org", "/ip4/127.0.0.1",
+		`"portmap": {}, `, "", "/dnsaddr/bootstrap.libp2p.io", "/ip4/127.0.0.1/tcp/1", "/dns4/relay.example.org", "/ip4/127.0.0.1",
 	).Replace(string(text))
 	if err := json.Unmarshal([]byte(free), &document); err != nil {
 		t.Fatal(err)
