@@ -39,7 +39,7 @@ type queue struct {
 
 	mu       sync.Mutex
 	sending  bool            // somebody drains
-	first    [][]byte        // subscriptions, each encoded, maxControl together
+	first    [][]byte        // fields of an RPC: extensions, subscriptions; maxControl together
 	greeting int             // bytes of first
 	entries  [][]byte        // of control messages, each encoded, maxControl together
 	size     int             // bytes of entries
