@@ -232,13 +232,7 @@ func TestLaterAttempts(t *testing.T) {
 				defer h.Announce(at)()
 			}
 			s.connect(t)
-			var e core.HolePunched
-			for e = range ended {
-				if e.Err == nil {
-					break
-				}
-			}
-			if e.Attempt != lost+1 || e.Role != core.PunchServer {
+			if e := succeeded(t, ended); e.Attempt != lost+1 || e.Role != core.PunchServer {
 				t.Errorf("%d lost: %+v", lost, e)
 			}
 			for h, p := range map[*host.Host]peer.ID{s.behind: s.dialer.ID(), s.dialer: s.behind.ID()} {
@@ -257,6 +251,9 @@ func (s *scene) upgraded(t testing.TB) (relayed core.Conn, st core.Stream) {
 	t.Helper()
 	ended := make(chan core.HolePunched, 8)
 	t.Cleanup(core.On(s.behind, func(e core.HolePunched) { ended <- e }))
+	for h, at := range s.announced() {
+		t.Cleanup(h.Announce(at))
+	}
 	t.Cleanup(s.behind.Handle("/app", func(st core.Stream) error { _, err := io.Copy(st, st); return err }, core.HandleLimited()))
 	relayed = s.connect(t)
 	st, err := relayed.NewStream(core.AllowLimited(t.Context()), "/app")
@@ -264,15 +261,23 @@ func (s *scene) upgraded(t testing.TB) (relayed core.Conn, st core.Stream) {
 		t.Fatal(err)
 	}
 	exchange(t, st)
-	for h, at := range s.announced() {
-		t.Cleanup(h.Announce(at))
-	}
-	for e := range ended {
-		if e.Err == nil {
-			return relayed, st
+	succeeded(t, ended)
+	return relayed, st
+}
+
+// succeeded waits for the attempt that succeeds.
+func succeeded(t testing.TB, ended <-chan core.HolePunched) core.HolePunched {
+	t.Helper()
+	for {
+		select {
+		case e := <-ended:
+			if e.Err == nil {
+				return e
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("no direct connection")
 		}
 	}
-	panic("not reached")
 }
 
 func exchange(t testing.TB, st core.Stream) {
