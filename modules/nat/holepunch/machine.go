@@ -46,9 +46,10 @@ type (
 var errNoAddrs = errors.New("no address that a hole could be punched to")
 
 const (
-	// minHear is how long the initiator waits at least, on a TCP connection, for
-	// the other side to speak, which is the client: its first packet may be lost.
-	minHear = time.Second
+	// minHear and two round trips are how long the initiator waits, on a TCP
+	// connection, for the other side to speak, which is the client. What one of
+	// them says to open it may be lost, and is said again after a second.
+	minHear = 1200 * time.Millisecond
 	// lateHear is how long the responder looks, in the last attempt, whether the
 	// other side takes itself for the client, as some versions of go-libp2p do.
 	lateHear = 500 * time.Millisecond
@@ -101,7 +102,7 @@ func (i *initiator) step(event any, now time.Time) []any {
 		// The specification has this side wait until the other has been told.
 		// But that one's packets find the way open only if those of this side
 		// have gone out before.
-		return []any{send{message{kind: syncKind}}, dial{core.PunchDial{Role: core.PunchServer, RTT: rtt, Hear: max(minHear, 3*rtt)}, addrs}}
+		return []any{send{message{kind: syncKind}}, dial{core.PunchDial{Role: core.PunchServer, RTT: rtt, Hear: minHear + 2*rtt}, addrs}}
 	case dialled:
 		if i.phase == dialling {
 			return i.end(e.err)

@@ -58,12 +58,12 @@ func TestInitiator(t *testing.T) {
 	for name, s := range map[string]story{
 		"near": {
 			{0, started{}, "send 100 with 2, await 0s"},
-			{80 * time.Millisecond, connectMessage(theirs), "send 300 with 0, dial 2 as server, rtt 80ms, hear 1s"},
+			{80 * time.Millisecond, connectMessage(theirs), "send 300 with 0, dial 2 as server, rtt 80ms, hear 1.36s"},
 			{200 * time.Millisecond, dialled{}, "end: <nil>"},
 		},
 		"far": {
 			{0, started{}, "send 100 with 2, await 0s"},
-			{500 * time.Millisecond, connectMessage(theirs[:1]), "send 300 with 0, dial 1 as server, rtt 500ms, hear 1.5s"},
+			{500 * time.Millisecond, connectMessage(theirs[:1]), "send 300 with 0, dial 1 as server, rtt 500ms, hear 2.2s"},
 			{5 * time.Second, dialled{errNoHole}, "end: no hole"},
 		},
 		"with nobody": {

@@ -19,6 +19,10 @@ const (
 	// system itself would send the second one after a second, the third after
 	// three.
 	minBurst, maxBurst = 200 * time.Millisecond, time.Second
+	// anyBurst is the time where it is not known what a packet takes: then it is
+	// for the other side to be quick, and for this one to be there when what the
+	// system says again after a second comes.
+	anyBurst = 1500 * time.Millisecond
 	// afterRefusal is how long to wait where a dial ends at once.
 	afterRefusal = 20 * time.Millisecond
 )
@@ -40,7 +44,7 @@ func (p Punch) Dial(ctx context.Context, shares core.Shares, to netip.AddrPort) 
 	}
 	defer release()
 	defer ports.punch(to)()
-	burst := maxBurst
+	burst := anyBurst
 	if p.RTT > 0 {
 		burst = min(max(3*p.RTT, minBurst), maxBurst)
 	}
