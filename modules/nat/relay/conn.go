@@ -29,7 +29,7 @@ type conn struct {
 	local, remote ma.Multiaddr
 	peer          peer.ID // behind the relay, as the relay has it
 	limit         Limit
-	reading       sync.Mutex // held while the stream is read from
+	reading       chan struct{} // full while the stream is read from
 	close         func() error
 	closed        chan struct{}
 }
@@ -48,6 +48,8 @@ func newConn(s core.Stream, remote ma.Multiaddr, p peer.ID, limit Limit, after f
 		peer:   p,
 		limit:  limit,
 		closed: make(chan struct{}),
+
+		reading: make(chan struct{}, 1),
 	}
 	c.close = sync.OnceValue(func() error {
 		err := s.CloseWrite()
@@ -64,8 +66,8 @@ func newConn(s core.Stream, remote ma.Multiaddr, p peer.ID, limit Limit, after f
 // finish ends the stream of a closed connection, once the other end has closed it
 // too, has had its time, or the context ends.
 func (c *conn) finish(ctx context.Context) {
-	c.reading.Lock()
-	defer c.reading.Unlock()
+	c.reading <- struct{}{}
+	defer func() { <-c.reading }()
 	c.stream.SetReadDeadline(time.Now().Add(lingering))
 	defer context.AfterFunc(ctx, func() { c.stream.Reset(core.StreamNoError) })()
 	if _, err := wire.Copy(io.Discard, c.stream); err != nil {
@@ -87,8 +89,11 @@ func (c *conn) done() bool {
 
 // Read implements [net.Conn].
 func (c *conn) Read(b []byte) (n int, err error) {
-	c.reading.Lock()
-	defer c.reading.Unlock()
+	select {
+	case c.reading <- struct{}{}:
+		defer func() { <-c.reading }()
+	case <-c.closed: // it may be that finish reads
+	}
 	if !c.done() {
 		if n, err = c.stream.Read(b); err == nil || n > 0 || !c.done() {
 			return n, err
