@@ -201,13 +201,17 @@ func (c *cell) try(ctx context.Context, number int, o *options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
-	relay, err := l.serve(ctx, l.relay, c.peers.relay, "--transport", c.Transport, "--ip", l.relayAddr.String(), "--relay-service")
+	flags := []string{"--transport", c.Transport}
+	if o.security != "" {
+		flags = append(flags, "--security", o.security)
+	}
+	relay, err := l.serve(ctx, l.relay, c.peers.relay, append([]string{"--ip", l.relayAddr.String(), "--relay-service"}, flags...)...)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, relay.Close()) }()
 	for range o.runs {
-		c.note(l.punch(ctx, c, relay.addrs[0], o.wait))
+		c.note(l.punch(ctx, c, relay.addrs[0], flags, o.wait))
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -140,7 +140,7 @@ type outcome struct {
 
 // punch has the first host dial the second through the relay once. The routers have
 // forgotten what there was before.
-func (l *lab) punch(ctx context.Context, c *cell, relay string, wait time.Duration) (o outcome, err error) {
+func (l *lab) punch(ctx context.Context, c *cell, relay string, flags []string, wait time.Duration) (o outcome, err error) {
 	for _, s := range l.sides {
 		if s.router == nil {
 			continue
@@ -150,7 +150,7 @@ func (l *lab) punch(ctx context.Context, c *cell, relay string, wait time.Durati
 		}
 	}
 	listen := func(i int) []string {
-		return []string{"--transport", c.Transport, "--ip", l.sides[i].addr.String(), "--port", strconv.Itoa(port)}
+		return append([]string{"--ip", l.sides[i].addr.String(), "--port", strconv.Itoa(port)}, flags...)
 	}
 	b, err := l.serve(ctx, l.sides[1].host, c.peers.has, append([]string{"--reserve", relay, "--hole-punch"}, listen(1)...)...)
 	if err != nil {

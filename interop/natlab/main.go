@@ -95,6 +95,7 @@ type options struct {
 	only           words
 	runs, parallel int
 	wait           time.Duration
+	security       string
 	mixed          bool
 	resume         string
 	json           bool
@@ -107,6 +108,7 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.IntVar(&o.runs, "runs", 10, "how often each combination of punch is tried")
 	flags.IntVar(&o.parallel, "parallel", 4, "how much is tried at a time, each in a lab of its own")
 	flags.DurationVar(&o.wait, "wait", 30*time.Second, "how long punch waits for a direct connection")
+	flags.StringVar(&o.security, "security", "", "what TCP connections are secured with in punch: noise, tls, or what the peers do by themselves")
 	flags.BoolVar(&o.mixed, "mixed", false, "have this project's peer punch with the others too, both ways; such a cell has a name like xnode>go")
 	flags.StringVar(&o.resume, "resume", "", "a file that keeps what was tried, so that it is not tried again")
 	flags.BoolVar(&o.json, "json", false, "print the outcome as JSON")
