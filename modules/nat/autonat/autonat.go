@@ -31,7 +31,7 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
-func init() { core.Register(new(Service)) }
+func init() { core.Register(new(Service), core.Alpha) }
 
 // The IDs of the protocols.
 const (

@@ -28,7 +28,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/peer"
 )
 
-func init() { core.Register(new(HolePunch)) }
+func init() { core.Register(new(HolePunch), core.Alpha) }
 
 // ID is the protocol's ID.
 const ID = "/libp2p/dcutr"

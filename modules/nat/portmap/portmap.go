@@ -30,7 +30,7 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
-func init() { core.Register(new(Service)) }
+func init() { core.Register(new(Service), core.Alpha) }
 
 const (
 	methodPCP    = "pcp"

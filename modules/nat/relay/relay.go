@@ -32,7 +32,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/peer"
 )
 
-func init() { core.Register(new(Relay), core.Alpha) }
+func init() { core.Register(new(Relay), core.Beta) }
 
 // The protocols' IDs.
 const (

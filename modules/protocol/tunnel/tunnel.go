@@ -32,7 +32,7 @@ import (
 	"github.com/xnode-p2p/xnode/core"
 )
 
-func init() { core.Register(new(Tunnel), core.Alpha) }
+func init() { core.Register(new(Tunnel), core.Beta) }
 
 const (
 	// maxTunnels bounds how many tunnels may be opened.

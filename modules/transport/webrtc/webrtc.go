@@ -43,7 +43,7 @@ import (
 	"github.com/xnode-p2p/xnode/core/peer"
 )
 
-func init() { core.Register(new(Transport)) }
+func init() { core.Register(new(Transport), core.Alpha) }
 
 // SignallingID is the protocol on which two nodes tell each other how to connect.
 const SignallingID = "/webrtc-signaling/0.0.1"
