@@ -3,7 +3,11 @@
 package http
 
 import (
+	"context"
+	"errors"
+	"io"
 	"net"
+	"os"
 	"sync"
 
 	"github.com/xnode-p2p/xnode/core"
@@ -14,13 +18,31 @@ type conn struct {
 	core.Stream
 	closed chan struct{}
 	once   sync.Once
+	// lost is over when nobody reads what is written: after Close, or when reading
+	// has failed. The end of what is read does not mean that.
+	lost context.Context
+	lose context.CancelFunc
 }
 
-func newConn(s core.Stream) *conn { return &conn{Stream: s, closed: make(chan struct{})} }
+func newConn(s core.Stream) *conn {
+	c := &conn{Stream: s, closed: make(chan struct{})}
+	c.lost, c.lose = context.WithCancel(context.Background())
+	return c
+}
+
+// Read implements [net.Conn].
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Stream.Read(b)
+	if err != nil && err != io.EOF && !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.lose()
+	}
+	return n, err
+}
 
 // Close implements [net.Conn].
 func (c *conn) Close() error {
 	defer c.once.Do(func() { close(c.closed) })
+	c.lose()
 	return c.Stream.Close()
 }
 

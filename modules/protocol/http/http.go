@@ -181,7 +181,8 @@ func (h *HTTP) Close() error {
 func (h *HTTP) serve(q *queue, handler http.Handler) {
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		ErrorLog: log.New(quiet{}, "", 0),
+		ErrorLog:    log.New(quiet{}, "", 0),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 	}
 	h.wg.Go(func() {
 		if err := server.Serve(q); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {

@@ -3,6 +3,7 @@
 package http
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/coder/websocket"
 
 	"github.com/xnode-p2p/xnode/core"
 	"github.com/xnode-p2p/xnode/core/coretest"
@@ -151,6 +154,109 @@ func TestStreams(t *testing.T) {
 		t.Error(err)
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// asked opens a stream to the server of a base and writes a request.
+func asked(t *testing.T, base string, client core.Node, request string) core.Stream {
+	t.Helper()
+	p, err := peer.Decode(strings.Split(base, "/")[4])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := client.NewStream(t.Context(), p, ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(s, request); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Who has ended their side of the stream after the request, as go-libp2p does, gets
+// the answer all the same, however long it takes.
+func TestAnswersWhoSaysNoMore(t *testing.T) {
+	more := make(chan struct{})
+	base, client := pair(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "first")
+		w.(http.Flusher).Flush()
+		select {
+		case <-more:
+			_, _ = io.WriteString(w, " and last")
+		case <-r.Context().Done():
+		}
+	}, `"allow": ["*"]`)
+	s := asked(t, base, client, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	defer s.Close()
+	if err := s.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(s), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	b := make([]byte, 5)
+	if _, err := io.ReadFull(answer.Body, b); err != nil || string(b) != "first" {
+		t.Fatalf("%s, %v", b, err)
+	}
+	close(more)
+	if text, err := io.ReadAll(answer.Body); err != nil || string(text) != " and last" {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// The server need not go on for who has gone.
+func TestEvil_HTTPPeerThatGoes(t *testing.T) {
+	reached, ended := make(chan struct{}), make(chan struct{})
+	base, client := pair(t, func(_ http.ResponseWriter, r *http.Request) {
+		close(reached)
+		<-r.Context().Done()
+		close(ended)
+	}, `"allow": ["*"]`)
+	s := asked(t, base, client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-reached
+	if err := s.Reset(core.StreamNoError); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+}
+
+// A WebSocket goes through, both ways.
+func TestCarriesWebSockets(t *testing.T) {
+	base, _ := pair(t, func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.CloseNow()
+		for {
+			kind, data, err := c.Read(r.Context())
+			if err != nil {
+				return
+			}
+			if err := c.Write(r.Context(), kind, append([]byte("back: "), data...)); err != nil {
+				t.Error(err)
+			}
+		}
+	}, `"allow": ["*"]`)
+	c, _, err := websocket.Dial(t.Context(), strings.Replace(base, "http", "ws", 1)+"/chat", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	for _, word := range []string{"one", "two"} {
+		if err := c.Write(t.Context(), websocket.MessageText, []byte(word)); err != nil {
+			t.Fatal(err)
+		}
+		if _, got, err := c.Read(t.Context()); err != nil || string(got) != "back: "+word {
+			t.Fatalf("%s, %v", got, err)
+		}
+	}
+	if err := c.Close(websocket.StatusNormalClosure, ""); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestEvil_PeerThatMayNotAsk(t *testing.T) {

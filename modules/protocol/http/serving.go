@@ -3,6 +3,7 @@
 package http
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -37,7 +38,7 @@ func (h *HTTP) startServing(n core.Node) {
 			w.WriteHeader(http.StatusBadGateway)
 		},
 	}
-	h.serve(q, h.protocols(proxy))
+	h.serve(q, h.protocols(patient(proxy)))
 	slots := make(chan struct{}, h.MaxConnections)
 	h.remove = n.Handle(ID, func(s core.Stream) error {
 		if from := s.Conn().RemotePeer(); h.allow != nil && !slices.Contains(h.allow, from) {
@@ -53,8 +54,30 @@ func (h *HTTP) startServing(n core.Node) {
 		if err := q.put(c); err != nil {
 			return err
 		}
-		<-c.closed // the server closes every connection in the end
+		select {
+		case <-c.closed:
+		case <-s.Conn().Done():
+			c.lose()
+			<-c.closed // the server closes every connection in the end
+		}
 		return nil
+	})
+}
+
+// connKey is the key of the connection in the context of a request.
+type connKey struct{}
+
+// patient answers peers who have ended their side of the stream after the request, as
+// go-libp2p's do. The HTTP library takes that for a lost connection, and the context
+// of the request ends.
+func patient(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+		defer cancel()
+		if c, ok := r.Context().Value(connKey{}).(*conn); ok {
+			defer context.AfterFunc(c.lost, cancel)()
+		}
+		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 
