@@ -25,11 +25,12 @@ type body func(context.Context, *invocation) error
 // commands returns every verb; a new one is a row here and a file of its own.
 func commands() []command {
 	return []command{
-		{name: "listen", usage: "--transport tcp,ws,wss,quic,webtransport,webrtc-direct [--connect ADDR,…]", serves: true, define: listenCommand},
+		{name: "listen", usage: "--transport tcp,ws,wss,quic,webtransport,webrtc-direct [--connect ADDR,…] [--http]", serves: true, define: listenCommand},
 		{name: "ping", usage: "ADDR --count N", define: pingCommand},
 		{name: "identify", usage: "ADDR", define: identifyCommand},
 		{name: "perf", usage: "ADDR --upload B --download B", define: perfCommand},
 		{name: "echo", usage: "ADDR --size B", define: echoCommand},
+		{name: "http", usage: "ADDR --size B", define: httpCommand},
 		{name: "handshakes", usage: "ADDR --count N --parallel P [--identify] [--fresh]", define: handshakesCommand},
 		{name: "streams", usage: "ADDR --count N --parallel P --size B", define: streamsCommand},
 		{name: "dht", usage: "ADDR " + strings.ReplaceAll(dhtUsage, ", ", " | "), define: dhtCommand},

@@ -50,6 +50,7 @@ func listenCommand(flags *flag.FlagSet) body {
 	mdns := flags.Bool("mdns", false, "find peers on the local networks; a line \"discovered\" then tells which")
 	var places relayFlags
 	places.define(flags)
+	serveHTTP := flags.Bool("http", false, "serve HTTP to peers: "+httpEchoID)
 	autonat := flags.String("autonat", "", "find out how the node can be reached, and help others to: v1, v2 or both; a line \"reach\" then tells")
 	var dials list
 	flags.Var(&dials, "connect", "addresses to dial once listening, comma separated")
@@ -97,6 +98,8 @@ func listenCommand(flags *flag.FlagSet) body {
 			return err
 		}
 		defer w.Close()
+		h := n.startWeb(*serveHTTP)
+		defer h.Close()
 		first, err := n.ready()
 		if err != nil {
 			return err

@@ -48,6 +48,8 @@ const (
 	suiteAutoNAT = "autonat" // whether one can be reached
 
 	suiteRendezvous = "rendezvous" // a rendezvous point, and who asks it
+
+	suiteHTTP = "http" // HTTP over a stream
 )
 
 // over says what a row runs on.
@@ -59,6 +61,8 @@ func (r *row) over() string {
 		return "routing over http"
 	case suiteRendezvous:
 		return "rendezvous"
+	case suiteHTTP:
+		return "http"
 	case suiteNetwork:
 		return r.network.String()
 	case suiteTopic:
@@ -130,7 +134,13 @@ func plan(all []peers.Peer) []*row {
 		}
 		rows = append(rows, &row{Suite: suiteRendezvous, Server: server.Name, Client: client.Name, Stack: dhtStack, server: server, client: client, own: own})
 	}
-	for _, add := range []func(server, client peers.Peer){add, addDHT, addDelegated, addRendezvous} {
+	addHTTP := func(server, client peers.Peer) {
+		if !server.HTTP || !client.HTTP {
+			return
+		}
+		rows = append(rows, &row{Suite: suiteHTTP, Server: server.Name, Client: client.Name, Stack: dhtStack, server: server, client: client})
+	}
+	for _, add := range []func(server, client peers.Peer){add, addDHT, addDelegated, addRendezvous, addHTTP} {
 		add(own, own)
 		for _, other := range all[1:] {
 			add(own, other)
@@ -220,7 +230,7 @@ func (m *matrix) words(r *row, words ...string) []string {
 // fill runs the operations of one row against one server.
 func (m *matrix) fill(ctx context.Context, r *row) {
 	servers, addr, err := m.serve(ctx, r)
-	for _, op := range operations() {
+	for _, op := range operations(r.Suite) {
 		c := cell{Operation: op.name, Known: knownReason(r, op.name)}
 		if err == nil {
 			begun := time.Now()
@@ -257,6 +267,9 @@ func (m *matrix) serve(ctx context.Context, r *row) (running []*process.Server, 
 		return ready.Addrs, err
 	}
 	words := []string{"listen"}
+	if r.Suite == suiteHTTP {
+		words = append(words, "--http")
+	}
 	if r.relay != nil {
 		relay, err := start(r.relay.Command(append([]string{"listen", "--relay-service"}, relayStack.Flags()...)...))
 		if err != nil {

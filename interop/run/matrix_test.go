@@ -309,7 +309,7 @@ func TestFilter(t *testing.T) {
 
 func TestChecks(t *testing.T) {
 	r := &row{Server: peers.Xnode, Stack: peers.Stack{Transport: "tcp", Security: "noise", Muxer: "yamux"}}
-	for _, op := range operations() {
+	for _, op := range operations(suiteStack) {
 		if err := op.check(r, map[string]any{}); err == nil {
 			t.Errorf("%s: an empty answer is good", op.name)
 		}

@@ -18,8 +18,12 @@ type operation struct {
 
 const mebibyte = 1 << 20
 
-func operations() []operation {
+// operations are those of a suite that runs against one server.
+func operations(suite string) []operation {
 	size := fmt.Sprint(mebibyte)
+	if suite == suiteHTTP {
+		return []operation{{"http", []string{"--size", size}, checkHTTP}}
+	}
 	return []operation{
 		{"ping", []string{"--count", "5"}, checkPing},
 		{"identify", nil, checkIdentify},
@@ -83,6 +87,18 @@ func checkPerf(_ *row, got map[string]any) error {
 		if got[key] != float64(mebibyte) {
 			return fmt.Errorf("%s %v, want %d", key, got[key], mebibyte)
 		}
+	}
+	return nil
+}
+
+// checkHTTP wants that the server was asked what it speaks, sent every byte back, and
+// knew by whom it was asked.
+func checkHTTP(_ *row, got map[string]any) error {
+	if protocols, _ := got["protocols"].([]any); got["ok"] != true || !slices.Contains(protocols, any("/http-echo/1.0.0")) {
+		return fmt.Errorf("ok %v, protocols %v", got["ok"], got["protocols"])
+	}
+	if got["asked_by"] != got["peer_id"] {
+		return fmt.Errorf("asked by %v, and the server takes it for %v", got["peer_id"], got["asked_by"])
 	}
 	return nil
 }

@@ -25,11 +25,12 @@ type body func(context.Context, *invocation) error
 // commands returns every verb; a new one is a row here and a file of its own.
 func commands() []command {
 	return []command{
-		{"listen", "[--transport tcp,ws,wss,quic,webtransport,webrtc-direct,webrtc] [--connect ADDR,…] [--relay-service [--relay-limits]] [--reserve ADDR [--hole-punch]] [--autonat v1|v2|both]", true, listenCommand},
+		{"listen", "[--transport tcp,ws,wss,quic,webtransport,webrtc-direct,webrtc] [--connect ADDR,…] [--relay-service [--relay-limits]] [--reserve ADDR [--hole-punch]] [--autonat v1|v2|both] [--http]", true, listenCommand},
 		{"ping", "ADDR --count N", false, pingCommand},
 		{"identify", "ADDR", false, identifyCommand},
 		{"perf", "ADDR --upload B --download B", false, perfCommand},
 		{"echo", "ADDR --size B", false, echoCommand},
+		{"http", "ADDR --size B", false, httpCommand},
 		{"handshakes", "ADDR --count N --parallel P [--identify] [--fresh]", false, handshakesCommand},
 		{"streams", "ADDR --count N --parallel P --size B", false, streamsCommand},
 		{"publish", "ADDR --topic T --data D [--count N]", false, publishCommand},

@@ -54,6 +54,7 @@ func listenCommand(flags *flag.FlagSet) body {
 	finders.define(flags)
 	var places relayFlags
 	places.define(flags)
+	web := flags.Bool("http", false, "serve HTTP to peers: "+httpEchoID)
 	autonat := flags.String("autonat", "", "help peers to find out how they can be reached, and with --connect find it out: v1, v2 or both; a line \"reach\" then tells")
 	var dials list
 	flags.Var(&dials, "connect", "addresses to dial once listening, comma separated")
@@ -82,6 +83,14 @@ func listenCommand(flags *flag.FlagSet) body {
 		}
 		if b.autonat, err = autonatConfig(*autonat, len(dials) > 0); err != nil {
 			return err
+		}
+		if *web {
+			server, err := startWebServer()
+			if err != nil {
+				return err
+			}
+			defer server.Close()
+			b.protocols["http"] = server.config()
 		}
 		b.bare, b.dht, b.pubsub, b.discovery = *noIdentify, f, topics.config(), finders.config()
 		if err := places.apply(&b); err != nil {

@@ -40,6 +40,8 @@ type Peer struct {
 	MDNS []string
 	// Rendezvous tells whether it can be a rendezvous point, and ask one.
 	Rendezvous bool
+	// HTTP tells whether it serves and asks over HTTP on streams.
+	HTTP bool
 
 	lacks func(context.Context) string // what is missing to set it up; nil: nothing that can be missing
 
@@ -109,7 +111,7 @@ func All(root string) []Peer {
 			),
 			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned}, Relay: true, AutoNAT: []string{"v1", "v2"},
 			ServesDelegated: true, AsksDelegated: true,
-			MDNS: []string{IPv4, IPv6}, Rendezvous: true,
+			MDNS: []string{IPv4, IPv6}, Rendezvous: true, HTTP: true,
 			dir: at("interop", "xpeer"), setup: [][]string{build("xpeer")},
 		},
 		{
@@ -119,8 +121,8 @@ func All(root string) []Peer {
 				whole("quic", "webtransport", "webrtc-direct"), private("tcp", "noise", "yamux"),
 			),
 			DHT: []string{PublicDHT, LocalDHT}, PubSub: []string{Floodsub, Gossipsub, Unsigned}, Relay: true, AutoNAT: []string{"v1", "v2"},
-			MDNS: []string{IPv4, IPv6},
-			dir:  at("interop", "go"), setup: [][]string{build("gopeer")},
+			MDNS: []string{IPv4, IPv6}, HTTP: true,
+			dir: at("interop", "go"), setup: [][]string{build("gopeer")},
 		},
 		{
 			Name: "js", Title: "js-libp2p", Argv: []string{at("interop", "js", "peer")},
