@@ -70,6 +70,41 @@ func TestSchemaTakesEveryConfiguration(t *testing.T) {
 	}
 }
 
+// Where only some words will do, the schema names all that validate takes, and no
+// others: an editor can offer them.
+func TestSchemaListsWords(t *testing.T) {
+	n := newNode(t)
+	s := compiled(t, n)
+	keys := strings.Fields("ed25519 secp256k1 ecdsa rsa")
+	ids := strings.Fields("from_seqno sha256 sha256_topic first_8_bytes")
+	for place, words := range map[string][]string{
+		`"identity": {"module": "file", "type": "WORD"}`:                                                                keys,
+		`"identity": {"module": "ephemeral", "type": "WORD"}`:                                                           keys,
+		`"dial": {"policy": {"order": ["WORD"]}}`:                                                                       strings.Fields("quic tcp webtransport websocket webrtc-direct"),
+		`"dial": {"policy": {"prefer": "WORD"}}`:                                                                        strings.Fields("ip4 ip6"),
+		`"routing": {"kad": {"mode": "WORD"}}`:                                                                          strings.Fields("auto client server"),
+		`"routing": {"kad": {"lan": "WORD"}}`:                                                                           strings.Fields("auto off"),
+		`"routing": {"kad": {"provide": "WORD"}}`:                                                                       strings.Fields("classic optimistic"),
+		`"nat": {"autonat": {"roles": ["WORD"]}}`:                                                                       strings.Fields("client server"),
+		`"nat": {"portmap": {"methods": ["WORD"]}}`:                                                                     strings.Fields("pcp nat-pmp upnp"),
+		`"pubsub": {"gossipsub": {"policy": "WORD"}}`:                                                                   strings.Fields("strict_sign strict_no_sign lax_sign lax_no_sign"),
+		`"pubsub": {"gossipsub": {"message_id": "WORD"}}`:                                                               ids,
+		`"pubsub": {"gossipsub": {"topic_options": {"news": {"message_id": "WORD"}}}}`:                                  ids,
+		`"pubsub": {"gossipsub": {"validators": [{"module": "peers", "deny": ["` + nobody + `"], "verdict": "WORD"}]}}`: strings.Fields("reject ignore"),
+	} {
+		for _, word := range append(words, "nonsense") {
+			text := `{"apps": {"xnode": {` + strings.Replace(place, "WORD", word, 1) + `}}}`
+			good := word != "nonsense"
+			if err := fits(t, s, text); (err == nil) != good {
+				t.Errorf("%s: the schema: %v", text, err)
+			}
+			if out := n.xnode(text, "validate", "-c", "-"); (out.code == 0) != good {
+				t.Errorf("%s: validate: %+v", text, out)
+			}
+		}
+	}
+}
+
 // What validate says of a document's shape, the schema says too.
 func TestSchemaAndCheckAgree(t *testing.T) {
 	n := newNode(t)

@@ -15,11 +15,16 @@ import (
 // FieldTag is what the tag "xnode" of a configuration's field says, such as
 //
 //	Interval core.Duration `json:"interval,omitempty" xnode:"was=every,deprecated=it does nothing any more"`
+//	Mode string `json:"mode,omitempty" xnode:"one_of=client|server"`
 type FieldTag struct {
 	// Was is the key that the field had before. Documents may still say it.
 	Was string
 	// Deprecated says why the field will go, and what to write instead.
 	Deprecated string
+	// OneOf are the only texts that the field, or each item of its list, may be; nil
+	// if there are others. They are for editors: whether a value is one of them, the
+	// module checks itself.
+	OneOf []string
 }
 
 // TagOf reads the tag of a field. What is deprecated is said at its end, and may
@@ -32,6 +37,9 @@ func TagOf(f reflect.StructField) (t FieldTag) {
 	for part := range strings.SplitSeq(rest, ",") {
 		if was, ok := strings.CutPrefix(part, "was="); ok {
 			t.Was = was
+		}
+		if texts, ok := strings.CutPrefix(part, "one_of="); ok {
+			t.OneOf = strings.Split(texts, "|")
 		}
 	}
 	return t

@@ -136,6 +136,11 @@ func (s *schema) object(shape host.Shape) node {
 	properties := node{"@id": node{"type": []string{"string", "number"}, "description": "a name for the admin API"}}
 	for _, f := range shape.Fields {
 		n := s.of(f.Type)
+		if items, ok := n["items"].(node); ok {
+			oneOf(items, f.OneOf)
+		} else {
+			oneOf(n, f.OneOf)
+		}
 		text := s.prose.Types[pathOf(f.Owner)].Fields[f.Name]
 		what, def := split(text, f.Name, f.Key)
 		if v, ok := constant(f.Type, def); ok {
@@ -155,6 +160,13 @@ func (s *schema) object(shape host.Shape) node {
 		}
 	}
 	return node{"type": "object", "properties": properties, "additionalProperties": false}
+}
+
+// oneOf says which texts a string may be, if only some may.
+func oneOf(n node, texts []string) {
+	if texts != nil {
+		n["enum"] = texts
+	}
 }
 
 // constant reads a default that is a value and not a description.

@@ -32,10 +32,10 @@ type DialPolicy struct {
 	// "tcp", "webtransport", "websocket", "webrtc-direct". Sorts that are
 	// left out come behind those that are listed, in the default order.
 	// Default: ["quic", "tcp", "webtransport", "websocket", "webrtc-direct"].
-	Order []string `json:"order,omitempty"`
+	Order []string `json:"order,omitempty" xnode:"one_of=quic|tcp|webtransport|websocket|webrtc-direct"`
 	// Prefer is the IP version whose address begins first, "ip6" or "ip4".
 	// Default: "ip6".
-	Prefer string `json:"prefer,omitempty"`
+	Prefer string `json:"prefer,omitempty" xnode:"one_of=ip4|ip6"`
 	// Stagger is the wait between two addresses on the Internet.
 	// Default: "250ms".
 	Stagger core.Duration `json:"stagger,omitempty"`

@@ -25,7 +25,7 @@ func init() { core.Register(new(Ephemeral), core.Beta) }
 type Ephemeral struct {
 	// Type is the type of the key: ed25519, secp256k1, ecdsa or rsa.
 	// Default: ed25519.
-	Type string `json:"type,omitempty"`
+	Type string `json:"type,omitempty" xnode:"one_of=ed25519|secp256k1|ecdsa|rsa"`
 
 	shared *generated // from the pool
 	own    generated

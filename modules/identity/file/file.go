@@ -36,7 +36,7 @@ type File struct {
 	// Type is the type of the key that is made if there is none: ed25519,
 	// secp256k1, ecdsa or rsa. If it is given, a key of another type in the
 	// file is an error. Default: ed25519.
-	Type string `json:"type,omitempty"`
+	Type string `json:"type,omitempty" xnode:"one_of=ed25519|secp256k1|ecdsa|rsa"`
 	// AllowReadable accepts a file that others can read, that is a symbolic
 	// link, or that belongs to another user, as the files of mounted secrets
 	// do. Default: false.

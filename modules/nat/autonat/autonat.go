@@ -61,7 +61,7 @@ const (
 type Service struct {
 	// Roles are what the module does: "client" asks others, "server" answers
 	// others. Default: both.
-	Roles []string `json:"roles,omitempty"`
+	Roles []string `json:"roles,omitempty" xnode:"one_of=client|server"`
 	// Versions are those of the protocol that it speaks. Version 1 says of the
 	// node as a whole whether it can be reached, version 2 of each address.
 	// Default: 1 and 2.

@@ -50,7 +50,7 @@ var ssdp = netip.MustParseAddrPort("239.255.255.250:1900")
 type Service struct {
 	// Methods are how the router is asked, in this order until one works:
 	// "pcp", "nat-pmp", "upnp". Default: all of them.
-	Methods []string `json:"methods,omitempty"`
+	Methods []string `json:"methods,omitempty" xnode:"one_of=pcp|nat-pmp|upnp"`
 	// Lifetime is how long the router is asked to keep a port open, which it
 	// does if the node dies. From 2m to 24h. Default: 1h.
 	Lifetime core.Duration `json:"lifetime,omitempty"`

@@ -52,12 +52,12 @@ type Kad struct {
 	// server as long as the node can be reached from the internet. The DHT of
 	// the local network is a server unless this is "client".
 	// Default: "auto".
-	Mode string `json:"mode,omitempty"`
+	Mode string `json:"mode,omitempty" xnode:"one_of=auto|client|server"`
 	// Lan says whether there is a second DHT of those on the local network:
 	// "auto", if the first is not that of a private network or of a protocol
 	// given in full, or "off".
 	// Default: "auto".
-	Lan string `json:"lan,omitempty"`
+	Lan string `json:"lan,omitempty" xnode:"one_of=auto|off"`
 
 	// Records are the modules that check records, each those of one namespace.
 	// Default: {"pk": {}, "ipns": {}}, as far as they are in the binary.
@@ -94,7 +94,7 @@ type Kad struct {
 	// "optimistic", when enough have been told of those that are close enough,
 	// for a network of the estimated size.
 	// Default: "classic".
-	ProvideMode string `json:"provide,omitempty"`
+	ProvideMode string `json:"provide,omitempty" xnode:"one_of=classic|optimistic"`
 	// Accelerated, if present, keeps a map of all of the network, and answers
 	// look-ups from it. It is for nodes that provide a lot.
 	// Default: none.

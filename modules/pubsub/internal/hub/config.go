@@ -37,14 +37,14 @@ type Config struct {
 	// "strict_sign", all must; "strict_no_sign", none may; "lax_sign" and
 	// "lax_no_sign", the node's own do or do not, those of others may.
 	// Default: "strict_sign".
-	Policy string `json:"policy,omitempty"`
+	Policy string `json:"policy,omitempty" xnode:"one_of=strict_sign|strict_no_sign|lax_sign|lax_no_sign"`
 
 	// MessageID says which messages are the same: those of the same author and
 	// number, "from_seqno"; those of the same content, "sha256"; those of the
 	// same content and topic, "sha256_topic", in 20 bytes; those whose content
 	// begins with the same number, "first_8_bytes".
 	// Default: "from_seqno", and "sha256_topic" where messages have no author.
-	MessageID string `json:"message_id,omitempty"`
+	MessageID string `json:"message_id,omitempty" xnode:"one_of=from_seqno|sha256|sha256_topic|first_8_bytes"`
 
 	// Validators check the messages of all topics, one after the other. Those
 	// that are done at once come before those that are not.
@@ -107,7 +107,7 @@ type Config struct {
 type TopicOptions struct {
 	// MessageID is as that of all topics.
 	// Default: that of all topics.
-	MessageID string `json:"message_id,omitempty"`
+	MessageID string `json:"message_id,omitempty" xnode:"one_of=from_seqno|sha256|sha256_topic|first_8_bytes"`
 	// Validators check the topic's messages, after those of all topics.
 	// Default: none.
 	Validators core.List[core.TopicValidator] `json:"validators,omitempty"`

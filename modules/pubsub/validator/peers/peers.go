@@ -34,7 +34,7 @@ type Validator struct {
 	// sends them on, which is right where all nodes have the same list, and
 	// "ignore" nobody.
 	// Default: "reject".
-	Verdict string `json:"verdict,omitempty"`
+	Verdict string `json:"verdict,omitempty" xnode:"one_of=reject|ignore"`
 
 	allow, deny map[peer.ID]bool
 	refuse      core.TopicVerdict
