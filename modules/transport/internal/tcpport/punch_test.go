@@ -5,6 +5,7 @@ package tcpport
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -73,8 +74,12 @@ func TestFromTheSamePortAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	const timeWait = " 06 "
+	in := func(at netip.AddrPort) string { // as the table has it
+		ip := at.Addr().As4()
+		return fmt.Sprintf(" %08X:%04X ", binary.LittleEndian.Uint32(ip[:]), at.Port())
+	}
 	for line := range strings.Lines(string(table)) {
-		if strings.Contains(line, fmt.Sprintf(":%04X ", from.Addr().Port())) && strings.Contains(line, timeWait) {
+		if strings.Contains(line, in(from.Addr())) && strings.Contains(line, in(to.Addr())) && strings.Contains(line, timeWait) {
 			t.Errorf("remembered: %s", line)
 		}
 	}
