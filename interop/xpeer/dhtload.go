@@ -164,8 +164,11 @@ func findNode(s core.Stream, key []byte) (named int, err error) {
 	return named, nil
 }
 
+// close ends all nodes at once: each waits until the server has got its last words.
 func (l *dhtLoad) close() {
+	var wg sync.WaitGroup
 	for _, n := range l.crowd {
-		_ = n.Close() // what was measured is measured
+		wg.Go(func() { _ = n.Close() }) // what was measured is measured
 	}
+	wg.Wait()
 }
